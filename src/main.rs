@@ -1,0 +1,3 @@
+//! The program; it has nothing to do yet.
+
+fn main() {}
