@@ -1,2 +1,7 @@
 //! Seals the values inside YAML, JSON and TOML files, byte for byte, in the SOPS file format.
 
+pub mod path;
+pub mod secret;
+pub mod text;
+pub mod timestamp;
+pub mod value;

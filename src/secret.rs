@@ -1,0 +1,102 @@
+//! Secrets are typed from the moment they are read.
+//!
+//! Invariants: neither type implements `Clone`, `PartialEq` or `Display`; `Debug` prints the type's
+//! name; the memory is overwritten on drop. `expose_secret` is the one crossing, and the tidy test
+//! lists the modules that may make it.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// Length of a data key in bytes.
+pub const DATA_KEY_LEN: usize = 32;
+
+/// The data key of one file: 32 bytes, used directly as the AES-256 key.
+pub struct DataKey(Box<Zeroizing<[u8; DATA_KEY_LEN]>>);
+
+/// A wrapped key was opened, but what came out is not a data key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("what was wrapped is {len} bytes long, a data key has {DATA_KEY_LEN}")]
+pub struct DataKeyLengthError {
+    len: usize,
+}
+
+impl DataKey {
+    /// A new data key from the operating system's random numbers.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system has none to give.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut key = Box::new(Zeroizing::new([0; DATA_KEY_LEN]));
+        getrandom::fill(key.as_mut_slice())?;
+        Ok(Self(key))
+    }
+
+    /// The data key of these bytes.
+    ///
+    /// # Errors
+    ///
+    /// If there are not exactly 32 of them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DataKeyLengthError> {
+        let mut key = Box::new(Zeroizing::new([0; DATA_KEY_LEN]));
+        if bytes.len() != DATA_KEY_LEN {
+            return Err(DataKeyLengthError { len: bytes.len() });
+        }
+        key.copy_from_slice(bytes);
+        Ok(Self(key))
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub fn expose_secret(&self) -> &[u8; DATA_KEY_LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DataKey")
+    }
+}
+
+/// Text that must not be shown: an identity, a passphrase, a decrypted document.
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    /// Takes the text over.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn expose_secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DataKey, SecretText};
+
+    #[test]
+    fn debug_shows_the_type_only() {
+        let key = DataKey::from_bytes(&[b'f'; 32]).expect("32 bytes");
+        assert_eq!(format!("{key:?}"), "DataKey");
+        assert_eq!(format!("{:?}", SecretText::new("hunter2".into())), "SecretText");
+    }
+
+    #[test]
+    fn a_key_of_another_length_is_refused() {
+        assert!(DataKey::from_bytes(&[0; 16]).is_err());
+        assert!(DataKey::from_bytes(&[0; 33]).is_err());
+    }
+}
