@@ -1,0 +1,110 @@
+//! Which type a tag forces.
+//!
+//! Invariant: only the core tags (`tag:yaml.org,2002:…`, by whatever handle) mean anything; a scalar
+//! with any other tag is a string of its text.
+
+use super::extent::properties;
+use crate::document::{Document, NodeId, NodeKind};
+
+/// What a tag in front of a scalar demands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tag {
+    /// No tag, or the non-specific `!`.
+    None,
+    Str,
+    Int,
+    Float,
+    Bool,
+    Null,
+    Time,
+    Binary,
+    /// One that SOPS does not know.
+    Other,
+}
+
+const CORE: &str = "tag:yaml.org,2002:";
+
+/// The tag before this key or value.
+#[inline]
+pub(super) fn of(doc: &Document, id: NodeId) -> Tag {
+    // Nearly nothing has a tag: the node before tells.
+    let before = id.index().checked_sub(1).map(|before| doc.nodes()[before].kind());
+    match before {
+        Some(NodeKind::Tag | NodeKind::Anchor | NodeKind::Comment) => read(doc, id),
+        _ => Tag::None,
+    }
+}
+
+fn read(doc: &Document, id: NodeId) -> Tag {
+    let Some(tag) = node(doc, id) else { return Tag::None };
+    let source = doc.source(tag);
+    if source == "!" {
+        return Tag::None;
+    }
+    if let Some(uri) = source.strip_prefix("!<") {
+        return named(uri.strip_suffix('>').unwrap_or(uri));
+    }
+    let handle_end = source[1..].find('!').map_or(1, |at| at + 2);
+    let (handle, suffix) = source.split_at(handle_end);
+    match declared_prefix(doc, id, handle) {
+        Some(prefix) => named(&format!("{prefix}{suffix}")),
+        None if handle == "!!" => named_core(suffix),
+        None => Tag::Other,
+    }
+}
+
+/// The tag before this key or value, as a node.
+pub(super) fn node(doc: &Document, id: NodeId) -> Option<NodeId> {
+    properties(doc, id).find(|&property| doc.node(property).kind() == NodeKind::Tag)
+}
+
+fn named(uri: &str) -> Tag {
+    uri.strip_prefix(CORE).map_or(Tag::Other, named_core)
+}
+
+fn named_core(suffix: &str) -> Tag {
+    match suffix {
+        "str" => Tag::Str,
+        "int" => Tag::Int,
+        "float" => Tag::Float,
+        "bool" => Tag::Bool,
+        "null" => Tag::Null,
+        "timestamp" => Tag::Time,
+        "binary" => Tag::Binary,
+        _ => Tag::Other,
+    }
+}
+
+/// What a `%TAG` line of the node's document says that this handle stands for.
+fn declared_prefix<'a>(doc: &'a Document, id: NodeId, handle: &str) -> Option<&'a str> {
+    let mut document = id;
+    while doc.node(document).kind() != NodeKind::Document {
+        document = doc.node(document).parent();
+    }
+    // Directives stand between the content of two documents, where nothing but comments does.
+    let nodes = doc.nodes();
+    let start = nodes[..document.index()].last().map_or(0, |node| node.span().end());
+    let end = nodes[document.index() + 1..]
+        .iter()
+        .find(|node| node.kind() != NodeKind::Comment)
+        .map_or(start, |node| node.span().start());
+    let head = doc.text().get(start..end)?;
+    head.split(['\n', '\r']).find_map(|line| {
+        let mut words =
+            line.trim_start_matches('\u{feff}').strip_prefix("%TAG")?.split_whitespace();
+        (words.next()? == handle).then(|| words.next()).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tag, named, named_core};
+
+    #[test]
+    fn core_tags_by_either_name() {
+        assert_eq!(named("tag:yaml.org,2002:int"), Tag::Int);
+        assert_eq!(named_core("timestamp"), Tag::Time);
+        assert_eq!(named("tag:example.com,2000:int"), Tag::Other);
+        assert_eq!(named_core("custom"), Tag::Other);
+    }
+}
