@@ -1,5 +1,6 @@
 //! Seals the values inside YAML, JSON and TOML files, byte for byte, in the SOPS file format.
 
+pub mod crypto;
 pub mod document;
 pub mod path;
 pub mod secret;
