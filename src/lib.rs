@@ -2,7 +2,10 @@
 
 pub mod crypto;
 pub mod document;
+pub mod keys;
+pub mod metadata;
 pub mod path;
+pub mod policy;
 pub mod secret;
 pub mod text;
 pub mod timestamp;
