@@ -2,6 +2,7 @@
 
 pub mod crypto;
 pub mod document;
+pub mod file;
 pub mod keys;
 pub mod metadata;
 pub mod path;

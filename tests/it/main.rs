@@ -1,7 +1,13 @@
 //! The integration tests, in one binary.
 
+mod interop;
 mod json;
 mod laws;
+mod malformed;
+mod properties;
+mod roundtrip;
+mod support;
+mod tamper;
 mod tidy;
 mod toml;
 mod yaml_parse;

@@ -1,0 +1,154 @@
+//! Changes the metadata block of a file in place: what stays the same keeps its bytes.
+
+use super::encrypted::EncryptedFile;
+use super::error::FileError;
+use crate::document::{Document, Format, NodeId, NodeKind};
+use crate::text::Edits;
+use crate::value::Tree;
+
+/// Makes the block say `tree`, and reads the result.
+pub(crate) fn update(file: EncryptedFile, tree: &Tree) -> Result<EncryptedFile, FileError> {
+    let format = if file.envelope { Format::Toml } else { file.doc.format() };
+    let mut file = file;
+    // Fields whose text alone differs: one pass.
+    let mut edits = Edits::new();
+    scalars(&file.doc, file.block, tree, &mut edits);
+    if !edits.is_empty() {
+        file = EncryptedFile::parse(edits.apply(file.doc.text()), format)?;
+    }
+    // Fields that come, go, or change their shape: one after the other, since each moves the rest.
+    while let Some(edits) = next_change(&file.doc, file.block, tree)? {
+        let text = edits.apply(file.doc.text());
+        if text == file.doc.text() {
+            break;
+        }
+        file = EncryptedFile::parse(text, format)?;
+    }
+    Ok(file)
+}
+
+/// Edits for scalars that stand at the same place in the block and in `tree`, but differ.
+fn scalars(doc: &Document, node: NodeId, tree: &Tree, edits: &mut Edits) {
+    match (doc.node(node).kind(), tree) {
+        (NodeKind::Scalar, Tree::Scalar(new)) => {
+            let old = doc.scalar(node).ok();
+            if old.as_ref() != Some(new) && new.kind != crate::value::ScalarType::Null {
+                edits.push_with(doc.node(node).span(), |out| doc.write_scalar(node, new, out));
+            }
+        }
+        (NodeKind::Map, Tree::Map(entries)) => {
+            for (key, value) in doc.entries(node) {
+                let key = doc.key_text(key);
+                if let Some((_, new)) = entries.iter().find(|(name, _)| *name == key) {
+                    scalars(doc, value, new, edits);
+                }
+            }
+        }
+        (NodeKind::List, Tree::List(items)) => {
+            for (item, new) in doc.items(node).zip(pairing(doc, node, items)) {
+                if let Some(new) = new {
+                    scalars(doc, item, new, edits);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// For each item of a list of key entries, the entry of `new` that is for the same key.
+fn pairing<'t>(doc: &Document, list: NodeId, new: &'t [Tree]) -> Vec<Option<&'t Tree>> {
+    let mut used = vec![false; new.len()];
+    doc.items(list)
+        .map(|item| {
+            let old = doc.tree(item).ok()?;
+            let at = new
+                .iter()
+                .enumerate()
+                .position(|(at, tree)| !used[at] && identity(&old) == identity(tree))?;
+            used[at] = true;
+            Some(&new[at])
+        })
+        .collect()
+}
+
+/// An entry of a list without what a rotation changes.
+fn identity(entry: &Tree) -> Tree {
+    match entry {
+        Tree::Map(entries) => Tree::Map(
+            entries
+                .iter()
+                .filter(|(key, _)| !matches!(key.as_str(), "enc" | "created_at"))
+                .filter(|(_, value)| !matches!(value, Tree::Map(_) | Tree::List(_)))
+                .cloned()
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+/// The first field that is missing, superfluous, or of another shape.
+fn next_change(doc: &Document, node: NodeId, tree: &Tree) -> Result<Option<Edits>, FileError> {
+    match (doc.node(node).kind(), tree) {
+        (NodeKind::Scalar, Tree::Scalar(_)) => Ok(None),
+        (NodeKind::Map, Tree::Map(entries)) => {
+            for (key, value) in doc.entries(node) {
+                let name = doc.key_text(key);
+                match entries.iter().find(|(wanted, _)| *wanted == name) {
+                    None => return Ok(Some(doc.remove(key))),
+                    Some((_, new)) => {
+                        if let Some(edits) = next_change(doc, value, new)? {
+                            return Ok(Some(edits));
+                        }
+                    }
+                }
+            }
+            for (name, new) in entries {
+                if doc.entry(node, name).is_none() {
+                    return Ok(Some(doc.insert(node, Some(name), new)?));
+                }
+            }
+            Ok(None)
+        }
+        (NodeKind::List, Tree::List(items)) => {
+            let paired = pairing(doc, node, items);
+            for (item, new) in doc.items(node).zip(&paired) {
+                match new {
+                    None => return Ok(Some(doc.remove(item))),
+                    Some(new) => {
+                        if let Some(edits) = next_change(doc, item, new)? {
+                            return Ok(Some(edits));
+                        }
+                    }
+                }
+            }
+            let kept: Vec<&Tree> = paired.into_iter().flatten().collect();
+            if let Some(added) = items.get(kept.len()) {
+                if kept.iter().zip(items).all(|(a, b)| *a == b) {
+                    return Ok(Some(doc.insert(node, None, added)?));
+                }
+                return Ok(Some(doc.replace(node, tree)?));
+            }
+            if kept.iter().zip(items).any(|(a, b)| *a != b) {
+                return Ok(Some(doc.replace(node, tree)?));
+            }
+            Ok(None)
+        }
+        _ => Ok(Some(doc.replace(node, tree)?)),
+    }
+}
+
+/// Whether two blocks say the same; the order of fields says nothing.
+pub(crate) fn same(a: &Tree, b: &Tree) -> bool {
+    match (a, b) {
+        (Tree::Map(ours), Tree::Map(theirs)) => {
+            ours.len() == theirs.len()
+                && ours
+                    .iter()
+                    .all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
+        }
+        (Tree::List(ours), Tree::List(theirs)) => {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| same(a, b))
+        }
+        _ => a == b,
+    }
+}

@@ -1,0 +1,31 @@
+//! What is done with a file: encrypt, decrypt, change, rotate, verify. Text in, text out.
+//!
+//! Nothing here reads a file, asks a key service or looks at the clock: data keys, times and texts
+//! are given. Every text that leaves this room was parsed again and compared with what it is to hold.
+
+mod alias;
+mod carry;
+mod decrypt;
+mod encrypt;
+mod encrypted;
+mod error;
+mod metadata_text;
+mod open;
+mod outcome;
+mod plain_check;
+mod rotate;
+mod seal;
+mod sealed_check;
+mod set;
+mod spelling;
+mod tally;
+mod walk;
+
+pub use decrypt::{Consent, DecryptedFile};
+pub use encrypt::{EncryptOptions, encrypt};
+pub use encrypted::EncryptedFile;
+pub use error::FileError;
+pub use outcome::{Outcome, Verdict, Vouch};
+pub use rotate::RotateOptions;
+pub use seal::Nonces;
+pub use set::{extract, set, unset};

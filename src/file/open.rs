@@ -1,0 +1,280 @@
+//! From an encrypted document to its values and its plaintext.
+
+use std::collections::HashMap;
+
+use zeroize::Zeroizing;
+
+use super::encrypted::EncryptedFile;
+use super::error::{FileError, place_of};
+use super::outcome::{Outcome, Vouch};
+use super::seal::{FileKeys, scalar_at};
+use super::spelling::{self, Notes};
+use super::tally::Tally;
+use super::walk::{Leaf, Place, walk};
+use crate::crypto::encrypted_value::{self, EncryptedValue};
+use crate::crypto::mac::MacText;
+use crate::crypto::seal::{LineBreaks, MacNonce, SealTag, TextTag};
+use crate::document::{Document, Format, NodeId, NodeKind, Style};
+use crate::text::Edits;
+use crate::value::{Scalar, ScalarType};
+
+/// A leaf whose token was opened.
+pub(crate) struct Opened {
+    pub(crate) node: NodeId,
+    pub(crate) kind: ScalarType,
+    start: usize,
+    end: usize,
+}
+
+/// The values of a file, in the order of its text.
+#[derive(Default)]
+pub(crate) struct Values {
+    bytes: Zeroizing<Vec<u8>>,
+    pub(crate) opened: Vec<Opened>,
+}
+
+impl Values {
+    pub(crate) fn scalar(&self, opened: &Opened) -> Scalar<'_> {
+        Scalar::new(opened.kind, &self.bytes[opened.start..opened.end])
+    }
+}
+
+/// A file's values, what its MAC and tags say, and its plaintext.
+pub(crate) struct OpenedFile {
+    pub(crate) values: Values,
+    pub(crate) notes: Notes,
+    pub(crate) outcome: Outcome,
+    /// Whether comments stand as list items, as only sops writes them.
+    pub(crate) list_comments: bool,
+    /// The tags of the stored MAC, if waxseal wrote it.
+    pub(crate) nonce: Option<MacNonce>,
+    /// The MAC of the values, as computed.
+    pub(crate) mac: MacText,
+    /// The replacements that give the plaintext.
+    pub(crate) edits: Edits,
+    /// The plaintext, parsed again and checked.
+    pub(crate) plain: Document,
+}
+
+/// Whether the MAC and the tree tag are held against the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verify {
+    /// A wrong MAC and a broken seal are errors.
+    Yes,
+    /// They are not looked at (`--ignore-mac`, `reseal`).
+    No,
+}
+
+/// Opens every value, checks the MAC and the tags, and writes the plaintext.
+pub(crate) fn open(
+    file: &EncryptedFile,
+    keys: &FileKeys,
+    verify: Verify,
+) -> Result<OpenedFile, FileError> {
+    let doc = &file.doc;
+    let policy = file.metadata.policy();
+    let lastmodified = file.metadata.lastmodified().seconds();
+    let mut tally = Tally::new(&keys.seal, policy, &lastmodified);
+    let mut values = Values::default();
+    let mut plain = Zeroizing::new(Vec::new());
+    let mut list_comments = false;
+    let documents = walk(doc, policy, Some(&file.skip), |place| {
+        let scalar = match place.leaf {
+            Leaf::Scalar | Leaf::Comment => scalar_at(doc, place.node)?,
+            Leaf::EmptyMap | Leaf::EmptyList => Scalar::null(),
+        };
+        let kind = if place.selected && scalar.kind != ScalarType::Null && !scalar.bytes.is_empty()
+        {
+            open_leaf(doc, place, &scalar, keys, &mut plain)?
+        } else {
+            None
+        };
+        let Some(kind) = kind else {
+            tally.leaf(place, scalar.kind, &scalar.bytes, false);
+            return Ok(());
+        };
+        // SOPS' own form of a comment in a list; anywhere else it is an attack.
+        list_comments |= kind == ScalarType::Comment && place.leaf == Leaf::Scalar;
+        tally.leaf(place, kind, &plain, true);
+        if place.alias.is_none() {
+            let start = values.bytes.len();
+            values.bytes.extend_from_slice(&plain);
+            let end = values.bytes.len();
+            values.opened.push(Opened { node: place.node, kind, start, end });
+        }
+        Ok(())
+    })?;
+    let (mac, tree) = tally.finish(documents);
+    let nonce = check_mac(file, keys, &lastmodified, &mac, verify)?;
+    let marked =
+        nonce.filter(|nonce| nonce.is_marked(&keys.seal, &lastmodified, mac.as_str().as_bytes()));
+    // Before the plaintext is written: what was tampered with need not have one.
+    let intact = marked.is_none_or(|nonce| nonce.tags.tree.vouches_for(tree) && !list_comments);
+    if verify == Verify::Yes && !intact {
+        return Err(FileError::Broken);
+    }
+    let notes = spelling::read(file, keys);
+    let written = spelling::write_plain(file, &values, notes)?;
+    let outcome = judge(file, keys, &lastmodified, tree, marked, written.plain.text());
+    let spelling::Written { plain, edits, notes } = written;
+    Ok(OpenedFile { values, notes, outcome, list_comments, nonce, mac, edits, plain })
+}
+
+/// Opens the token of a leaf into `plain`; `None` for a comment that is none or does not open.
+fn open_leaf(
+    doc: &Document,
+    place: &Place<'_>,
+    scalar: &Scalar<'_>,
+    keys: &FileKeys,
+    plain: &mut Vec<u8>,
+) -> Result<Option<ScalarType>, FileError> {
+    plain.clear();
+    let comment = place.leaf == Leaf::Comment;
+    // A block scalar's token ends with a line break.
+    let token = scalar.text().map(|text| text.trim_end_matches(['\n', '\r']));
+    let token = token.filter(|token| token.starts_with("ENC["));
+    let Some(token) = token.filter(|_| comment || scalar.kind == ScalarType::Str) else {
+        if comment {
+            return Ok(None);
+        }
+        let (position, path) = place_of(doc, place.node);
+        return Err(FileError::NotSealed { position, path });
+    };
+    match encrypted_value::open(token, &keys.cipher, place.aad.as_bytes(), plain) {
+        Ok(kind) if comment == (kind == ScalarType::Comment) => Ok(Some(kind)),
+        Ok(ScalarType::Comment) if behind_dash(doc, place.node) => Ok(Some(ScalarType::Comment)),
+        Ok(_) if comment => Ok(None),
+        Ok(_) => {
+            let (position, path) = place_of(doc, place.node);
+            Err(FileError::CommentAsValue { position, path })
+        }
+        // SOPS keeps a comment that does not open, with a warning.
+        Err(_) if comment => Ok(open_moved_comment(doc, place, token, keys, plain)),
+        Err(source) => {
+            let (position, path) = place_of(doc, place.node);
+            Err(FileError::Open { position, path, source })
+        }
+    }
+}
+
+/// SOPS' YAML library attaches a comment to another container than its indentation says when
+/// something follows it: the paths above are tried as well.
+fn open_moved_comment(
+    _doc: &Document,
+    place: &Place<'_>,
+    token: &str,
+    keys: &FileKeys,
+    plain: &mut Vec<u8>,
+) -> Option<ScalarType> {
+    let mut aad = place.aad.trim_end_matches(':');
+    while let Some(colon) = aad.rfind(':').map(|at| at + 1).or((!aad.is_empty()).then_some(0)) {
+        let outer = if colon == 0 { ":" } else { &aad[..colon] };
+        plain.clear();
+        if let Ok(kind) = encrypted_value::open(token, &keys.cipher, outer.as_bytes(), plain) {
+            return (kind == ScalarType::Comment).then_some(kind);
+        }
+        aad = aad[..colon].trim_end_matches(':');
+    }
+    None
+}
+
+/// Whether a dash can go away together with the item: sops writes comments of lists so, by lines.
+fn behind_dash(doc: &Document, id: NodeId) -> bool {
+    let list = doc.node(doc.node(id).parent());
+    let before = &doc.text()[..doc.node(id).span().start()];
+    list.kind() == NodeKind::List
+        && list.style() == Style::Block
+        && before.trim_end_matches(' ').ends_with('-')
+}
+
+/// Opens the stored MAC and compares; gives the tags of its nonce, if it can hold some.
+fn check_mac(
+    file: &EncryptedFile,
+    keys: &FileKeys,
+    lastmodified: &str,
+    mac: &MacText,
+    verify: Verify,
+) -> Result<Option<MacNonce>, FileError> {
+    let checked = read_mac(file, keys, lastmodified, mac);
+    match (checked, verify) {
+        (Ok(nonce), _) => Ok(nonce),
+        (Err(_), Verify::No) => Ok(None),
+        (Err(error), Verify::Yes) => Err(error),
+    }
+}
+
+fn read_mac(
+    file: &EncryptedFile,
+    keys: &FileKeys,
+    lastmodified: &str,
+    mac: &MacText,
+) -> Result<Option<MacNonce>, FileError> {
+    let token = file.metadata.mac();
+    if token.is_empty() {
+        return Err(FileError::MacMissing);
+    }
+    let mut stored = Vec::new();
+    let kind = encrypted_value::open(token, &keys.cipher, lastmodified.as_bytes(), &mut stored)
+        .map_err(|_| FileError::MacUnreadable)?;
+    if kind != ScalarType::Str {
+        return Err(FileError::MacUnreadable);
+    }
+    if !mac.matches(&stored) {
+        return Err(FileError::MacMismatch);
+    }
+    Ok(EncryptedValue::parse(token).ok().and_then(|value| MacNonce::from_bytes(value.nonce())))
+}
+
+/// Compares the tags of a nonce that waxseal made.
+fn judge(
+    file: &EncryptedFile,
+    keys: &FileKeys,
+    lastmodified: &str,
+    tree: SealTag,
+    marked: Option<MacNonce>,
+    plain: &str,
+) -> Outcome {
+    let mac_only_encrypted = file.metadata.policy().mac_only_encrypted();
+    let Some(nonce) = marked else { return Outcome::sops(mac_only_encrypted) };
+    let text = text_tag(keys, lastmodified, plain);
+    let recipients = keys.seal.recipients_tag(&file.metadata.recipients_view());
+    Outcome {
+        marked: true,
+        tree: nonce.tags.tree.vouches_for(tree),
+        text: vouch(nonce.tags.text, text),
+        recipients: vouch(nonce.tags.recipients, recipients),
+        mac_only_encrypted,
+    }
+}
+
+fn vouch(stored: SealTag, computed: SealTag) -> Vouch {
+    if stored.is_none() {
+        Vouch::Zero
+    } else if stored.vouches_for(computed) {
+        Vouch::Good
+    } else {
+        Vouch::Bad
+    }
+}
+
+/// Tag S of what `decrypt` prints.
+pub(crate) fn text_tag(keys: &FileKeys, lastmodified: &str, plain: &str) -> SealTag {
+    let mut tag = TextTag::begin(&keys.seal, lastmodified, LineBreaks::AsLf);
+    tag.feed(plain.as_bytes());
+    tag.finish()
+}
+
+/// Where each opened leaf stands in the plaintext: for alias notes and for the next version.
+pub(crate) fn by_node(values: &Values) -> HashMap<NodeId, usize> {
+    values.opened.iter().enumerate().map(|(index, opened)| (opened.node, index)).collect()
+}
+
+/// The raw content of a binary file in its JSON envelope.
+pub(crate) fn envelope_content(opened: &OpenedFile) -> Option<Vec<u8>> {
+    if opened.plain.format() != Format::Json {
+        return None;
+    }
+    let root = opened.plain.value_of(NodeId::new(0))?;
+    let (_, data) = opened.plain.entry(root, "data")?;
+    Some(opened.plain.scalar(data).ok()?.bytes.into_owned())
+}

@@ -1,0 +1,160 @@
+//! Holds a sealed text against the plaintext that it was made from, and finds what needs a note.
+//!
+//! The text is parsed like any other; node by node it must have the structure of the plaintext, with
+//! tokens at the sealed places and every other byte as it was. Then the plaintext is written from
+//! it as decryption would write it: what does not come out the same is noted.
+
+use zeroize::Zeroizing;
+
+use super::error::{FileError, position_of};
+use super::seal::Site;
+use super::spelling::leaves;
+use super::walk::Skip;
+use crate::crypto::notes::{NoteKind, SpellingNote};
+use crate::document::{Document, Node, NodeId, NodeKind};
+use crate::text::Edits;
+
+/// Compares; gives the notes that bring the owner's spelling back.
+pub(crate) fn check(
+    plain: &Document,
+    sealed: &Document,
+    skip: &Skip,
+    entries: &[NodeId],
+    sites: &[Site],
+) -> Result<Vec<SpellingNote>, FileError> {
+    let pairs = pair(plain, sealed, skip, sites)?;
+    let mut notes = Vec::new();
+    let restored = restore(plain, sealed, skip, entries, sites, &pairs, &mut notes)?;
+    let text = plain.text();
+    let differs = if restored == text {
+        false
+    } else {
+        let unbroken =
+            restored.strip_suffix("\r\n").or_else(|| restored.strip_suffix(['\n', '\r']));
+        if unbroken == Some(text) {
+            notes.push(SpellingNote {
+                kind: NoteKind::EndOfFile,
+                index: 0,
+                bytes: Zeroizing::default(),
+            });
+            false
+        } else {
+            true
+        }
+    };
+    if differs {
+        let at = restored.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
+        return Err(FileError::Check { position: crate::text::Position::of(text, at) });
+    }
+    Ok(notes)
+}
+
+/// The node of the sealed text for each site, after holding every node against its counterpart.
+fn pair(
+    plain: &Document,
+    sealed: &Document,
+    skip: &Skip,
+    sites: &[Site],
+) -> Result<Vec<NodeId>, FileError> {
+    let mut mapped = vec![NodeId::new(usize::MAX); plain.nodes().len()];
+    let mut pairs = Vec::with_capacity(sites.len());
+    let mut there = sealed.ids().filter(|&id| !skip.contains(id)).peekable();
+    let mut site = sites.iter().peekable();
+    for id in plain.ids() {
+        let node = plain.node(id);
+        if node.kind() == NodeKind::Tag && taken_in(plain, id, site.peek().copied()) {
+            continue;
+        }
+        let Some(at) = there.next() else {
+            return Err(FileError::Check { position: position_of(plain, id) });
+        };
+        mapped[id.index()] = at;
+        let counterpart = sealed.node(at);
+        let sealed_here = site.next_if(|site| site.node == id).is_some();
+        let same = node.kind() == counterpart.kind()
+            && (mapped[node.parent().index()] == counterpart.parent()
+                || node.kind() == NodeKind::Comment)
+            && if sealed_here {
+                holds_token(sealed, at, counterpart)
+            } else {
+                is_container(node.kind()) || plain.source(id) == sealed.source(at)
+            };
+        if !same {
+            return Err(FileError::Check { position: position_of(plain, id) });
+        }
+        if sealed_here {
+            pairs.push(at);
+        }
+    }
+    match there.next() {
+        Some(at) => Err(FileError::Check { position: position_of(sealed, at) }),
+        None => Ok(pairs),
+    }
+}
+
+/// Whether a tag went into the span that the site's token replaced.
+fn taken_in(plain: &Document, tag: NodeId, site: Option<&Site>) -> bool {
+    site.is_some_and(|site| {
+        site.widened
+            && site.source.start() <= plain.node(tag).span().start()
+            && plain.node(tag).span().end() <= site.source.end()
+    })
+}
+
+fn is_container(kind: NodeKind) -> bool {
+    matches!(kind, NodeKind::Map | NodeKind::List | NodeKind::Document)
+}
+
+fn holds_token(sealed: &Document, at: NodeId, node: &Node) -> bool {
+    sealed.scalar(at).is_ok_and(|scalar| {
+        let text = scalar.text().unwrap_or_default().trim_end_matches(['\n', '\r']);
+        let comment = node.kind() == NodeKind::Comment;
+        text.starts_with("ENC[AES256_GCM,data:")
+            && text.ends_with(']')
+            && comment == text.ends_with(",type:comment]")
+    })
+}
+
+/// Writes the plaintext back from the sealed text, and notes each place that comes out otherwise.
+fn restore(
+    plain: &Document,
+    sealed: &Document,
+    skip: &Skip,
+    entries: &[NodeId],
+    sites: &[Site],
+    pairs: &[NodeId],
+    notes: &mut Vec<SpellingNote>,
+) -> Result<String, FileError> {
+    let mut leaves = leaves(sealed, skip).enumerate();
+    let mut edits = Edits::new();
+    let mut spelled = String::new();
+    for (site, &at) in sites.iter().zip(pairs) {
+        let source = site.source.of(plain.text());
+        spelled.clear();
+        if !site.widened {
+            sealed.write_scalar(at, &plain.scalar(site.node)?, &mut spelled);
+        }
+        let mut span = sealed.node(at).span();
+        if site.widened || spelled != source {
+            let index = leaves.by_ref().find(|&(_, leaf)| leaf == at).map_or(0, |(index, _)| index);
+            let bytes = Zeroizing::new(source.as_bytes().to_vec());
+            notes.push(SpellingNote { kind: NoteKind::Token, index: index as u64, bytes });
+            if source.starts_with(['!', '&'])
+                && let Some(anchor) = sealed.property(at, NodeKind::Anchor)
+            {
+                let start = sealed.node(anchor).span().start();
+                span = crate::text::Span::new(start, span.end());
+            }
+        }
+        if site.widened || spelled != source {
+            edits.push(span, source);
+        } else {
+            edits.push(span, &spelled);
+        }
+    }
+    let mut removal = Edits::new();
+    for &entry in entries {
+        removal = removal.merge(&sealed.remove(entry));
+    }
+    Ok(edits.merge(&removal).apply(sealed.text()))
+}

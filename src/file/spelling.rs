@@ -1,0 +1,289 @@
+//! Spelling notes: the owner's bytes where the canonical writer would choose others.
+//!
+//! Invariant: a note is never trusted on its own. The plaintext that it gives is parsed, and the
+//! note counts only if every value is exactly the decrypted one there; else the canonical spelling
+//! is written.
+
+use std::collections::HashMap;
+
+use super::encrypted::EncryptedFile;
+use super::error::FileError;
+use super::open::{Opened, Values};
+use super::plain_check;
+use super::seal::FileKeys;
+use super::walk::Skip;
+use crate::crypto::notes::{self, NoteKind, SpellingNote};
+use crate::document::subtree_end;
+use crate::document::{Document, NodeId, NodeKind};
+use crate::text::{Edits, Span};
+
+/// The notes of one file by the node that they are for.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(crate) list: Vec<SpellingNote>,
+    tokens: HashMap<NodeId, usize>,
+    /// First leaf of what an alias was expanded to, and the note.
+    aliases: Vec<(NodeId, usize)>,
+    pub(crate) no_final_break: bool,
+}
+
+/// The plaintext and how it came about.
+pub(crate) struct Written {
+    pub(crate) plain: Document,
+    pub(crate) edits: Edits,
+    pub(crate) notes: Notes,
+}
+
+/// Reads the notes of a file. Missing or damaged ones are none: the spelling is then canonical.
+pub(crate) fn read(file: &EncryptedFile, keys: &FileKeys) -> Notes {
+    let Some(text) = file.metadata.spelling() else { return Notes::default() };
+    let list = notes::open_spelling(&keys.seal, text).unwrap_or_default();
+    if list.is_empty() {
+        return Notes::default();
+    }
+    let leaves: Vec<NodeId> = leaves(&file.doc, &file.skip).collect();
+    let mut notes = Notes::default();
+    for (at, note) in list.iter().enumerate() {
+        let leaf = usize::try_from(note.index).ok().and_then(|index| leaves.get(index));
+        match (note.kind, leaf) {
+            (NoteKind::Token, Some(&leaf)) => drop(notes.tokens.insert(leaf, at)),
+            (NoteKind::Alias, Some(&leaf)) => notes.aliases.push((leaf, at)),
+            (NoteKind::EndOfFile, _) => notes.no_final_break = true,
+            (NoteKind::Token | NoteKind::Alias, None) => {}
+        }
+    }
+    notes.list = list;
+    notes
+}
+
+/// Scalars and comments in the order of the text, those of the metadata left out: what the index of
+/// a note counts.
+pub(crate) fn leaves<'a>(doc: &'a Document, skip: &'a Skip) -> impl Iterator<Item = NodeId> + 'a {
+    doc.ids().filter(|&id| {
+        matches!(doc.node(id).kind(), NodeKind::Scalar | NodeKind::Comment) && !skip.contains(id)
+    })
+}
+
+/// Writes the plaintext: with the notes, or without those that do not hold.
+pub(crate) fn write_plain(
+    file: &EncryptedFile,
+    values: &Values,
+    mut notes: Notes,
+) -> Result<Written, FileError> {
+    loop {
+        let (edits, sites) = plain_edits(file, values, &notes);
+        let mut text = edits.apply(file.doc.text());
+        if notes.no_final_break {
+            let kept = text.strip_suffix("\r\n").or_else(|| text.strip_suffix(['\n', '\r']));
+            text.truncate(kept.map_or(text.len(), str::len));
+        }
+        let plain = Document::parse(text, file.doc.format());
+        let failed = match plain {
+            Ok(plain) => match plain_check::check(file, values, &plain, &sites) {
+                Ok(()) => return Ok(Written { plain, edits, notes }),
+                Err(failed) => failed,
+            },
+            Err(error) => plain_check::Failed { node: None, position: error.position },
+        };
+        if !notes.retract(failed.node) {
+            return Err(FileError::Check { position: failed.position });
+        }
+    }
+}
+
+impl Notes {
+    fn token(&self, node: NodeId) -> Option<&str> {
+        std::str::from_utf8(&self.list[*self.tokens.get(&node)?].bytes).ok()
+    }
+
+    /// Gives up the note of a node whose value came out wrong, or all of them; false if none is left.
+    fn retract(&mut self, node: Option<NodeId>) -> bool {
+        if let Some(node) = node
+            && self.tokens.remove(&node).is_some()
+        {
+            return true;
+        }
+        let any = !self.tokens.is_empty() || !self.aliases.is_empty() || self.no_final_break;
+        *self = Self::default();
+        any
+    }
+}
+
+/// What was done with each place, for the check.
+pub(crate) struct PlainSites {
+    /// Leaves whose spelling came from a note: they must come out exactly.
+    pub(crate) noted: HashMap<NodeId, ()>,
+    /// Expanded aliases that became aliases again: the root of what was expanded, and where its
+    /// subtree ends.
+    pub(crate) aliased: Vec<(NodeId, usize)>,
+    /// List items that are comments in SOPS' own form.
+    pub(crate) list_comments: Vec<NodeId>,
+}
+
+fn plain_edits(file: &EncryptedFile, values: &Values, notes: &Notes) -> (Edits, PlainSites) {
+    let doc = &file.doc;
+    let mut removal = Removal::new(file);
+    let mut sites =
+        PlainSites { noted: HashMap::new(), aliased: Vec::new(), list_comments: Vec::new() };
+    let mut aliases = alias_sites(file, values, notes);
+    aliases.sort_by_key(|site| site.root);
+    let mut aliases = aliases.into_iter().peekable();
+    let mut edits = Edits::new();
+    let mut skip_until = 0;
+    for opened in &values.opened {
+        while let Some(site) = aliases.next_if(|site| site.root <= opened.node) {
+            if site.root.index() < skip_until {
+                continue;
+            }
+            let span = doc.node(site.root).span();
+            removal.before(&mut edits, span.start());
+            edits.push(span, &site.name);
+            skip_until = site.end;
+            sites.aliased.push((site.root, site.end));
+        }
+        if opened.node.index() < skip_until {
+            continue;
+        }
+        let mut span = doc.node(opened.node).span();
+        removal.before(&mut edits, span.start());
+        if opened.kind == crate::value::ScalarType::Comment
+            && doc.node(opened.node).kind() == NodeKind::Scalar
+        {
+            // `- ENC[…,type:comment]`: the dash goes with it.
+            span = Span::new(dash_before(doc, span.start()), span.end());
+            sites.list_comments.push(opened.node);
+            edits.push_with(span, |out| write_comment(values, opened, out));
+            continue;
+        }
+        if let Some(note) = notes.token(opened.node) {
+            if note.starts_with(['!', '&']) {
+                span = Span::new(properties_start(doc, opened.node), span.end());
+            }
+            sites.noted.insert(opened.node, ());
+            edits.push(span, note);
+            continue;
+        }
+        edits.push_with(span, |out| doc.write_scalar(opened.node, &values.scalar(opened), out));
+    }
+    removal.before(&mut edits, usize::MAX);
+    (edits, sites)
+}
+
+/// The edits that take the metadata out, handed over in the order of the text.
+struct Removal {
+    spans: Vec<(Span, String)>,
+    next: usize,
+}
+
+impl Removal {
+    fn new(file: &EncryptedFile) -> Self {
+        let mut spans: Vec<(Span, String)> = file
+            .entries
+            .iter()
+            .flat_map(|&entry| {
+                let edits = file.doc.remove(entry);
+                edits.iter().map(|(span, text)| (span, text.to_owned())).collect::<Vec<_>>()
+            })
+            .collect();
+        let inside = |at: usize| spans.iter().any(|(span, _)| span.range().contains(&at));
+        let stray: Vec<Span> = comment_lines(file).filter(|line| !inside(line.start())).collect();
+        spans.extend(stray.into_iter().map(|line| (line, String::new())));
+        spans.sort_by_key(|(span, _)| span.start());
+        Self { spans, next: 0 }
+    }
+
+    fn before(&mut self, edits: &mut Edits, offset: usize) {
+        while let Some((span, text)) = self.spans.get(self.next)
+            && span.start() < offset
+        {
+            edits.push(*span, text);
+            self.next += 1;
+        }
+    }
+}
+
+/// The lines of comments that somebody put into the metadata.
+fn comment_lines(file: &EncryptedFile) -> impl Iterator<Item = Span> {
+    let text = file.doc.text();
+    file.doc.ids().filter_map(move |id| {
+        let node = file.doc.node(id);
+        if node.kind() != NodeKind::Comment || !file.skip.contains(id) {
+            return None;
+        }
+        let start = text[..node.span().start()].rfind(['\n', '\r']).map_or(0, |at| at + 1);
+        let behind = &text[node.span().end()..];
+        let line_break = behind.len() - behind.trim_start_matches(['\n', '\r']).len();
+        let line_break = if behind.starts_with("\r\n") { 2 } else { line_break.min(1) };
+        Some(Span::new(start, node.span().end() + line_break))
+    })
+}
+
+fn write_comment(values: &Values, opened: &Opened, out: &mut String) {
+    out.push('#');
+    // A line break would end the comment.
+    let scalar = values.scalar(opened);
+    out.push_str(&scalar.text().unwrap_or_default().replace(['\n', '\r'], " "));
+}
+
+fn dash_before(doc: &Document, start: usize) -> usize {
+    doc.text()[..start].rfind('-').unwrap_or(start)
+}
+
+fn properties_start(doc: &Document, node: NodeId) -> usize {
+    [NodeKind::Tag, NodeKind::Anchor]
+        .into_iter()
+        .filter_map(|kind| doc.property(node, kind))
+        .chain([node])
+        .map(|id| doc.node(id).span().start())
+        .min()
+        .unwrap_or_default()
+}
+
+struct AliasSite {
+    root: NodeId,
+    end: usize,
+    name: String,
+}
+
+/// Where an expanded alias can be written as an alias again: the outermost value that begins with
+/// the note's leaf and equals what the anchor names.
+fn alias_sites(file: &EncryptedFile, values: &Values, notes: &Notes) -> Vec<AliasSite> {
+    if notes.aliases.is_empty() {
+        return Vec::new();
+    }
+    let comparer = plain_check::Comparer::new(&file.doc, values);
+    notes
+        .aliases
+        .iter()
+        .filter_map(|&(leaf, at)| {
+            let name = std::str::from_utf8(&notes.list[at].bytes).ok()?;
+            let target = anchor_before(&file.doc, leaf, name.strip_prefix('*')?)?;
+            let root = candidates(&file.doc, leaf).find(|&root| comparer.equal(root, target))?;
+            let end = subtree_end(&file.doc, root);
+            Some(AliasSite { root, end, name: name.to_owned() })
+        })
+        .collect()
+}
+
+/// The leaf, then each collection that begins with it.
+fn candidates(doc: &Document, leaf: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+    std::iter::successors(Some(leaf), move |&inner| {
+        let parent = doc.node(inner).parent();
+        let container = if doc.node(parent).kind() == NodeKind::Key {
+            doc.node(parent).parent()
+        } else {
+            parent
+        };
+        let first = doc.items(container).next() == Some(inner)
+            || doc.entries(container).next().is_some_and(|(_, value)| value == inner);
+        (first && doc.node(container).is_value()).then_some(container)
+    })
+}
+
+fn anchor_before(doc: &Document, leaf: NodeId, name: &str) -> Option<NodeId> {
+    let mut target = doc.anchored(leaf, name)?;
+    while doc.node(target).kind() == NodeKind::Alias {
+        target = doc.alias_target(target)?;
+    }
+    Some(target)
+}
