@@ -1,9 +1,11 @@
 //! Seals the values inside YAML, JSON and TOML files, byte for byte, in the SOPS file format.
 
+pub mod config;
 pub mod crypto;
 pub mod document;
 pub mod file;
 pub mod keys;
+pub mod keyservice;
 pub mod metadata;
 pub mod path;
 pub mod policy;

@@ -1,0 +1,357 @@
+//! Data keys wrapped for age recipients: X25519, SSH keys, plugins.
+//!
+//! Invariants: no source is read and nothing parsed before a key is to be unwrapped; sources are
+//! tried from cheap to dear (texts, commands, SSH keys, locked files, plugins) and no dearer one is
+//! touched once the key is found; no error shows any part of an identity.
+
+mod ask;
+mod errors;
+mod recipient;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+use std::sync::Arc;
+
+use age::armor::ArmoredReader;
+use age::plugin::IdentityPluginV1;
+use age::{DecryptError, Decryptor};
+use zeroize::Zeroizing;
+
+use self::ask::Asking;
+pub use self::ask::{Interaction, Nobody};
+pub use self::recipient::{RecipientError, check_recipient};
+use self::source::{Identities, Parsed};
+pub use self::source::{IdentitySource, Read1, Reading, SourceKind};
+use super::{KeyError, KeyService, Looked};
+use crate::keys::{MasterKey, WrappedKey};
+use crate::secret::{DataKey, SecretText};
+use crate::timestamp::Timestamp;
+
+/// The key service for age: every identity of the user.
+pub struct AgeIdentities {
+    sources: Vec<IdentitySource>,
+    interaction: Arc<dyn Interaction>,
+}
+
+/// A new identity, as `age-keygen` makes it.
+pub struct NewIdentity {
+    /// The recipient that belongs to it.
+    pub recipient: String,
+    /// The identity file: two comments and the identity.
+    pub file: SecretText,
+}
+
+/// Makes a new X25519 identity.
+#[must_use]
+pub fn generate_identity(created: Timestamp) -> NewIdentity {
+    let (recipient, identity) = source::generate();
+    let file = SecretText::new(format!(
+        "# created: {}\n# public key: {recipient}\n{}\n",
+        created.seconds(),
+        identity.expose_secret(),
+    ));
+    NewIdentity { recipient, file }
+}
+
+/// The recipients that belong to the X25519 identities of an identity file. Plugins' and locked
+/// identities do not tell theirs.
+///
+/// # Errors
+///
+/// If it is no identity file; says where.
+pub fn recipients_of(identities: &SecretText) -> Result<Vec<String>, String> {
+    source::recipients(identities)
+}
+
+impl AgeIdentities {
+    /// The identities of these sources. Nothing is read yet.
+    #[must_use]
+    pub fn new(sources: Vec<IdentitySource>, interaction: Arc<dyn Interaction>) -> Self {
+        Self { sources, interaction }
+    }
+
+    /// Wraps a data key, or a share of one, for one recipient: an armored age file.
+    ///
+    /// # Errors
+    ///
+    /// If the recipient is none, or its plugin fails.
+    pub fn wrap_bytes(&self, recipient: &str, key: &[u8]) -> Result<String, KeyError> {
+        recipient::wrap(recipient, key, &self.interaction)
+    }
+
+    /// Unwraps what [`AgeIdentities::wrap_bytes`] made.
+    ///
+    /// # Errors
+    ///
+    /// If it is no age file, or no identity opens it.
+    pub fn unwrap_bytes(
+        &self,
+        recipient: &str,
+        wrapped: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let file = dearmor(wrapped)?;
+        let stanzas = stanzas(&file);
+        let attempt = Attempt { file: &file, stanzas: &stanzas, recipient, service: self };
+        let mut looked = Vec::new();
+        for step in STEPS {
+            if attempt.has_stanza_for(step)
+                && let Some(key) = attempt.try_step(step, &mut looked)?
+            {
+                return Ok(key);
+            }
+        }
+        let looked = self.in_order(looked, recipient);
+        Err(KeyError::NoIdentity { looked })
+    }
+
+    /// The places of `looked` in the order of the sources, and those that were not read as well.
+    fn in_order(&self, looked: Vec<(usize, String)>, recipient: &str) -> Vec<Looked> {
+        let outcome = |index: usize, source: &IdentitySource| {
+            let told: Vec<_> = looked
+                .iter()
+                .filter(|(at, _)| *at == index)
+                .map(|(_, text)| text.as_str())
+                .collect();
+            if !told.is_empty() {
+                return told.join("; ");
+            }
+            match &*source.parsed(recipient) {
+                Parsed::Absent => "not there".into(),
+                Parsed::Failed(problem) => problem.clone(),
+                Parsed::Identities(identities) => identities.summary(),
+                Parsed::Locked(_) | Parsed::Ssh(_) => "not for this recipient".into(),
+            }
+        };
+        self.sources
+            .iter()
+            .enumerate()
+            .map(|(index, source)| Looked {
+                name: source.name().to_owned(),
+                location: source.location().to_owned(),
+                outcome: outcome(index, source),
+            })
+            .collect()
+    }
+}
+
+impl KeyService for AgeIdentities {
+    fn wrap(&self, key: &MasterKey, data_key: &DataKey) -> Option<Result<String, KeyError>> {
+        match key {
+            MasterKey::Age { recipient } => {
+                Some(self.wrap_bytes(recipient, data_key.expose_secret()))
+            }
+            MasterKey::Vault { .. } | MasterKey::Foreign { .. } => None,
+        }
+    }
+
+    fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>> {
+        match key.key() {
+            MasterKey::Age { recipient } => Some(
+                self.unwrap_bytes(recipient, key.enc())
+                    .and_then(|bytes| Ok(DataKey::from_bytes(&bytes)?)),
+            ),
+            MasterKey::Vault { .. } | MasterKey::Foreign { .. } => None,
+        }
+    }
+}
+
+/// The ways to a key, from cheap to dear.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Texts,
+    SshKeys,
+    Commands,
+    Locked,
+    Plugins,
+}
+
+const STEPS: [Step; 5] = [Step::Texts, Step::SshKeys, Step::Commands, Step::Locked, Step::Plugins];
+
+/// One wrapped key on its way through the steps.
+struct Attempt<'a> {
+    file: &'a [u8],
+    stanzas: &'a [Vec<&'a str>],
+    recipient: &'a str,
+    service: &'a AgeIdentities,
+}
+
+impl Attempt<'_> {
+    /// Whether the step can open any stanza. A plugin may open those of every kind.
+    fn has_stanza_for(&self, step: Step) -> bool {
+        let has = |kind: &str| {
+            self.stanzas.iter().any(|stanza| stanza.first().is_some_and(|it| it.starts_with(kind)))
+        };
+        match step {
+            Step::Texts | Step::Locked => has("X25519"),
+            Step::SshKeys => has("ssh-"),
+            Step::Commands => has("X25519") || has("ssh-"),
+            Step::Plugins => true,
+        }
+    }
+
+    fn try_step(
+        &self,
+        step: Step,
+        looked: &mut Vec<(usize, String)>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
+        for (index, source) in self.service.sources.iter().enumerate() {
+            let command = source.reading() == Reading::PerRecipient;
+            let wanted = match step {
+                Step::Texts => !command && source.kind() != SourceKind::SshKey,
+                Step::SshKeys => !command && source.kind() == SourceKind::SshKey,
+                Step::Commands => command,
+                Step::Locked | Step::Plugins => source.kind() != SourceKind::SshKey,
+            };
+            if !wanted {
+                continue;
+            }
+            let found = match self.try_source(step, source) {
+                Ok(found) => found,
+                Err(Failure::Identity(problem)) => {
+                    looked.push((index, problem));
+                    continue;
+                }
+                Err(Failure::File(problem)) => return Err(KeyError::Malformed { problem }),
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    fn try_source(
+        &self,
+        step: Step,
+        source: &IdentitySource,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+        let interaction = &self.service.interaction;
+        match (&*source.parsed(self.recipient), step) {
+            (Parsed::Identities(identities), Step::Texts | Step::Commands) => {
+                self.try_natives(identities)
+            }
+            (Parsed::Identities(identities), Step::Plugins) => self.try_plugins(identities),
+            (Parsed::Locked(locked), Step::Locked) => {
+                let opened = locked.open(source.name(), &**interaction);
+                let found = self.try_natives(opened.map_err(Failure::Identity)?)?;
+                found.map(Some).ok_or_else(|| Failure::Identity("not for this recipient".into()))
+            }
+            (Parsed::Ssh(key), Step::SshKeys | Step::Commands) => {
+                let shown =
+                    if source.location().is_empty() { source.name() } else { source.location() };
+                match key.open(shown, self.stanzas, &**interaction) {
+                    Some(opened) => self.open(opened.map_err(Failure::Identity)?),
+                    None => Ok(None),
+                }
+            }
+            (
+                Parsed::Absent
+                | Parsed::Failed(_)
+                | Parsed::Identities(_)
+                | Parsed::Locked(_)
+                | Parsed::Ssh(_),
+                _,
+            ) => Ok(None),
+        }
+    }
+
+    fn try_natives(&self, identities: &Identities) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+        let mut natives: Vec<_> = identities.native.iter().collect();
+        if natives.len() > 1 {
+            // Trying an identity costs more than knowing its recipient, which is kept.
+            natives.sort_by_key(|native| native.recipient() != self.recipient);
+        }
+        for native in natives {
+            if let Some(key) = self.open(&native.identity)? {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+
+    fn try_plugins(&self, identities: &Identities) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+        let mut failure = None;
+        for identity in &identities.plugins {
+            let asking = Asking(Arc::clone(&self.service.interaction));
+            let found =
+                IdentityPluginV1::new(identity.plugin(), std::slice::from_ref(identity), asking)
+                    .map_err(|error| Failure::Identity(errors::resolve(&error)))
+                    .and_then(|plugin| self.open(&plugin));
+            match found {
+                Ok(Some(key)) => return Ok(Some(key)),
+                Ok(None) => {}
+                Err(Failure::Identity(problem)) => failure = Some(Failure::Identity(problem)),
+                Err(file @ Failure::File(_)) => return Err(file),
+            }
+        }
+        failure.map_or(Ok(None), Err)
+    }
+
+    fn open(&self, identity: &dyn age::Identity) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+        let decryptor =
+            Decryptor::new_buffered(self.file).map_err(|error| Failure::file(&error))?;
+        let reader = match decryptor.decrypt(std::iter::once(identity)) {
+            Ok(reader) => reader,
+            Err(DecryptError::NoMatchingKeys) => return Ok(None),
+            Err(error @ (DecryptError::InvalidHeader | DecryptError::InvalidMac)) => {
+                return Err(Failure::file(&error));
+            }
+            Err(error) => return Err(Failure::Identity(errors::decrypt(&error))),
+        };
+        let mut key = Zeroizing::new(Vec::with_capacity(KEY_CAPACITY));
+        match reader.take(KEY_CAPACITY as u64).read_to_end(&mut key) {
+            Ok(_) => Ok(Some(key)),
+            Err(_) => Err(Failure::File("its content does not decrypt: it is damaged".into())),
+        }
+    }
+}
+
+/// Whose fault it is.
+enum Failure {
+    /// The identity's: others may do.
+    Identity(String),
+    /// The wrapped key's: no identity will do.
+    File(String),
+}
+
+impl Failure {
+    fn file(error: &DecryptError) -> Self {
+        Self::File(errors::decrypt(error))
+    }
+}
+
+fn dearmor(wrapped: &str) -> Result<Vec<u8>, KeyError> {
+    let mut file = Vec::with_capacity(wrapped.len());
+    let malformed = |problem: String| KeyError::Malformed { problem };
+    let armored = ArmoredReader::new(wrapped.trim_start().as_bytes());
+    armored
+        .take(FILE_MAX)
+        .read_to_end(&mut file)
+        .map_err(|_| malformed("its armor is damaged".into()))?;
+    // The errors of a damaged file come before any question for a passphrase.
+    Decryptor::new_buffered(&file[..]).map_err(|error| malformed(errors::decrypt(&error)))?;
+    Ok(file)
+}
+
+/// The words of every stanza line of an age header: kind and arguments.
+fn stanzas(file: &[u8]) -> Vec<Vec<&str>> {
+    file.split(|&byte| byte == b'\n')
+        .take_while(|line| !line.starts_with(b"---"))
+        .filter_map(|line| std::str::from_utf8(line.strip_prefix(b"-> ")?).ok())
+        .map(|line| line.split(' ').collect())
+        .collect()
+}
+
+/// More than a data key or a share of one.
+const KEY_CAPACITY: usize = 64;
+
+/// Far more than any wrapped key: an RSA or post-quantum stanza is some thousand bytes.
+const FILE_MAX: u64 = 1 << 20;
+
+/// An identity file in age's binary form, locked with a passphrase, as text. `None`: it is none.
+#[must_use]
+pub fn armor_identity_file(bytes: &[u8]) -> Option<SecretText> {
+    bytes.starts_with(b"age-encryption").then(|| recipient::armor(bytes)).flatten()
+}

@@ -1,0 +1,290 @@
+//! All key services of a run, and the data keys that they gave.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::{DecryptionOrder, KeyError, KeyService};
+use crate::keys::{KeyGroup, MasterKey, WrappedKey};
+use crate::secret::DataKey;
+
+/// The key services of a run.
+pub struct Keyring {
+    services: Vec<Box<dyn KeyService>>,
+    order: DecryptionOrder,
+    /// What each wrapped key gave, or why it gave nothing.
+    known: Mutex<HashMap<(MasterKey, String), Arc<Unwrapped>>>,
+}
+
+/// Set by the first thread that asks; the others wait for it.
+type Unwrapped = OnceLock<Result<Arc<DataKey>, Vec<KeyError>>>;
+
+/// A master key that failed, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyFailure {
+    /// Which.
+    pub key: MasterKey,
+    /// One error per service that takes keys of this kind; at least one.
+    pub errors: Vec<KeyError>,
+}
+
+/// Why the data key of a file could not be had.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoverError {
+    /// The file names no master key.
+    #[error("the file names no master key")]
+    NoKeys,
+    /// The file has key groups.
+    #[error("files with {count} key groups cannot be opened yet, those with one can")]
+    SeveralGroups {
+        /// How many.
+        count: usize,
+    },
+    /// No master key worked.
+    #[error("cannot recover the data key{}", list(failures))]
+    NoKeyWorked {
+        /// Why, in the order in which they were tried.
+        failures: Vec<KeyFailure>,
+    },
+}
+
+/// Why a data key could not be wrapped for all master keys.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrapError {
+    /// There is no group, or one without keys.
+    #[error("{}", if *groups > 1 { "a key group has no keys" } else { "there is no master key to encrypt for" })]
+    EmptyGroup {
+        /// Number of groups.
+        groups: usize,
+    },
+    /// Several key groups.
+    #[error("files with {count} key groups cannot be written yet, those with one can")]
+    SeveralGroups {
+        /// How many.
+        count: usize,
+    },
+    /// Some master keys failed.
+    #[error("cannot wrap the data key{}", list(failures))]
+    KeysFailed {
+        /// Each that did.
+        failures: Vec<KeyFailure>,
+    },
+}
+
+impl Keyring {
+    /// A keyring of these services, which are asked in this order.
+    #[must_use]
+    pub fn new(services: Vec<Box<dyn KeyService>>, order: DecryptionOrder) -> Self {
+        Self { services, order, known: Mutex::default() }
+    }
+
+    /// The data key of a file, by the first of its master keys that works.
+    ///
+    /// # Errors
+    ///
+    /// If none works; names each and why it failed.
+    pub fn recover(&self, groups: &[KeyGroup]) -> Result<Arc<DataKey>, RecoverError> {
+        let group = match groups {
+            [] => return Err(RecoverError::NoKeys),
+            [group] => group,
+            several => return Err(RecoverError::SeveralGroups { count: several.len() }),
+        };
+        if group.keys().is_empty() {
+            return Err(RecoverError::NoKeys);
+        }
+        let mut failures = Vec::new();
+        for key in self.order.sort(group) {
+            match self.unwrap(key) {
+                Ok(data_key) => return Ok(data_key),
+                Err(errors) => failures.push(KeyFailure { key: key.key().clone(), errors }),
+            }
+        }
+        Err(RecoverError::NoKeyWorked { failures })
+    }
+
+    /// Wraps a data key for every master key; the wrapped keys in the same order.
+    ///
+    /// # Errors
+    ///
+    /// If any fails; names all that do.
+    pub fn wrap_all(
+        &self,
+        groups: &[Vec<MasterKey>],
+        data_key: &DataKey,
+    ) -> Result<Vec<Vec<String>>, WrapError> {
+        if groups.is_empty() || groups.iter().any(Vec::is_empty) {
+            return Err(WrapError::EmptyGroup { groups: groups.len() });
+        }
+        if groups.len() > 1 {
+            return Err(WrapError::SeveralGroups { count: groups.len() });
+        }
+        let mut failures = Vec::new();
+        let mut wrap = |key: &MasterKey| {
+            self.wrap(key, data_key).unwrap_or_else(|errors| {
+                failures.push(KeyFailure { key: key.clone(), errors });
+                String::new()
+            })
+        };
+        let wrapped = groups.iter().map(|group| group.iter().map(&mut wrap).collect()).collect();
+        if failures.is_empty() { Ok(wrapped) } else { Err(WrapError::KeysFailed { failures }) }
+    }
+
+    /// Wraps by the first service that can.
+    fn wrap(&self, key: &MasterKey, data_key: &DataKey) -> Result<String, Vec<KeyError>> {
+        first_that_works(key, self.services.iter().filter_map(|it| it.wrap(key, data_key)))
+    }
+
+    fn unwrap(&self, key: &WrappedKey) -> Result<Arc<DataKey>, Vec<KeyError>> {
+        let unwrapped = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry((key.key().clone(), key.enc().to_owned())).or_default())
+        };
+        unwrapped
+            .get_or_init(|| {
+                let attempts = self.services.iter().filter_map(|service| service.unwrap(key));
+                first_that_works(key.key(), attempts).map(Arc::new)
+            })
+            .clone()
+    }
+}
+
+fn first_that_works<T>(
+    key: &MasterKey,
+    attempts: impl Iterator<Item = Result<T, KeyError>>,
+) -> Result<T, Vec<KeyError>> {
+    let mut errors = Vec::new();
+    for attempt in attempts {
+        match attempt {
+            Ok(result) => return Ok(result),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        errors.push(KeyError::NoService { kind: key.kind().field() });
+    }
+    Err(errors)
+}
+
+impl fmt::Display for KeyFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors: Vec<_> = self.errors.iter().map(ToString::to_string).collect();
+        write!(f, "{}: {}", self.key, errors.join("; "))
+    }
+}
+
+fn list(failures: &[KeyFailure]) -> String {
+    failures.iter().map(|failure| format!("\n  {failure}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::{Keyring, RecoverError, WrapError};
+    use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey};
+    use crate::keyservice::{DecryptionOrder, KeyError, KeyService};
+    use crate::secret::DataKey;
+    use crate::timestamp::Timestamp;
+
+    /// Takes age recipients; those named `good…` it knows.
+    struct Fake(Arc<AtomicUsize>);
+
+    impl KeyService for Fake {
+        fn wrap(&self, key: &MasterKey, _: &DataKey) -> Option<Result<String, KeyError>> {
+            let MasterKey::Age { recipient } = key else { return None };
+            Some(if recipient.starts_with("good") {
+                Ok(format!("for {recipient}"))
+            } else {
+                Err(KeyError::Recipient { problem: "bad".into() })
+            })
+        }
+
+        fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>> {
+            let MasterKey::Age { recipient } = key.key() else { return None };
+            self.0.fetch_add(1, Ordering::Relaxed);
+            // Long enough for other threads to come.
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            Some(if recipient.starts_with("good") {
+                DataKey::from_bytes(&[7; 32]).map_err(KeyError::from)
+            } else {
+                Err(KeyError::NoIdentity { looked: Vec::new() })
+            })
+        }
+    }
+
+    fn keyring() -> (Keyring, Arc<AtomicUsize>) {
+        let count = Arc::new(AtomicUsize::new(0));
+        let services: Vec<Box<dyn KeyService>> = vec![Box::new(Fake(Arc::clone(&count)))];
+        (Keyring::new(services, DecryptionOrder::default()), count)
+    }
+
+    fn age(recipient: &str) -> MasterKey {
+        MasterKey::Age { recipient: recipient.into() }
+    }
+
+    fn pgp() -> MasterKey {
+        MasterKey::Foreign { kind: KeyKind::Pgp, id: "FP".into() }
+    }
+
+    fn group(keys: &[MasterKey]) -> KeyGroup {
+        let now = Timestamp::from_unix(0).expect("in range");
+        KeyGroup::new(
+            keys.iter().map(|key| WrappedKey::new(key.clone(), "enc".into(), now)).collect(),
+        )
+    }
+
+    #[test]
+    fn the_first_key_that_works_gives_the_data_key() {
+        let (keyring, _) = keyring();
+        let key = keyring.recover(&[group(&[pgp(), age("bad"), age("good")])]).expect("recovered");
+        assert_eq!(key.expose_secret(), &[7; 32]);
+    }
+
+    #[test]
+    fn each_wrapped_key_is_unwrapped_once_on_all_threads() {
+        let (keyring, count) = keyring();
+        let groups = [group(&[age("bad"), age("good")])];
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| keyring.recover(&groups).expect("recovered"));
+            }
+        });
+        keyring.recover(&groups).expect("recovered");
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn every_key_that_failed_is_told_in_the_order_of_trying() {
+        let (keyring, _) = keyring();
+        let error = keyring.recover(&[group(&[pgp(), age("bad")])]).expect_err("no key");
+        assert_eq!(
+            error.to_string(),
+            "cannot recover the data key\n  bad: no identity for this recipient\n  FP: pgp keys are not supported yet"
+        );
+        assert_eq!(keyring.recover(&[]).err(), Some(RecoverError::NoKeys));
+        assert_eq!(keyring.recover(&[group(&[])]).err(), Some(RecoverError::NoKeys));
+        let two = [group(&[age("good")]), group(&[age("good")])];
+        assert_eq!(keyring.recover(&two).err(), Some(RecoverError::SeveralGroups { count: 2 }));
+    }
+
+    #[test]
+    fn a_data_key_is_wrapped_for_all_or_none() {
+        let (keyring, _) = keyring();
+        let key = DataKey::from_bytes(&[7; 32]).expect("32 bytes");
+        let wrapped = keyring.wrap_all(&[vec![age("good1"), age("good2")]], &key);
+        assert_eq!(wrapped, Ok(vec![vec!["for good1".into(), "for good2".into()]]));
+        let error = keyring.wrap_all(&[vec![age("x"), age("good"), pgp()]], &key);
+        let text = error.expect_err("two fail").to_string();
+        assert_eq!(
+            text,
+            "cannot wrap the data key\n  x: bad\n  FP: pgp keys are not supported yet"
+        );
+        let empty = keyring.wrap_all(&[vec![]], &key);
+        assert_eq!(empty, Err(WrapError::EmptyGroup { groups: 1 }));
+        let two = keyring.wrap_all(&[vec![age("good")], vec![age("good")]], &key);
+        assert_eq!(two, Err(WrapError::SeveralGroups { count: 2 }));
+    }
+}

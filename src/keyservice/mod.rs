@@ -1,0 +1,84 @@
+//! Who can unwrap a data key, and one run's keyring of those.
+//!
+//! A [`KeyService`] sees master keys, wrapped keys and 32 bytes, never a document. The [`Keyring`]
+//! asks its services in order.
+//!
+//! Invariants: one run asks for each distinct wrapped key once, on however many threads; every
+//! failure is kept, with the key that it belongs to, until all have failed.
+
+#[cfg(feature = "age")]
+pub mod age;
+mod keyring;
+mod order;
+
+pub use self::keyring::{KeyFailure, Keyring, RecoverError, WrapError};
+pub use self::order::{DecryptionOrder, DuplicateKindError};
+
+use crate::keys::{MasterKey, WrappedKey};
+use crate::secret::{DataKey, DataKeyLengthError};
+
+/// Wraps and unwraps data keys with master keys of some kind.
+pub trait KeyService: Send + Sync {
+    /// Wraps a data key. `None`: the master key is none of this service's.
+    fn wrap(&self, key: &MasterKey, data_key: &DataKey) -> Option<Result<String, KeyError>>;
+
+    /// Unwraps a data key. `None`: the master key is none of this service's.
+    fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>>;
+}
+
+/// Why a data key could not be wrapped for one master key, or unwrapped with it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// No service takes master keys of this kind.
+    #[error("{kind} keys are not supported yet")]
+    NoService {
+        /// The kind, by its name in the metadata.
+        kind: &'static str,
+    },
+    /// The master key is not one that a data key can be wrapped for.
+    #[error("{problem}")]
+    Recipient {
+        /// Why not.
+        problem: String,
+    },
+    /// The wrapped key is damaged.
+    #[error("the wrapped key cannot be read: {problem}")]
+    Malformed {
+        /// How.
+        problem: String,
+    },
+    /// The user has no identity for it.
+    #[error("no identity for this recipient")]
+    NoIdentity {
+        /// Every place that was looked at.
+        looked: Vec<Looked>,
+    },
+    /// What was wrapped is no data key.
+    #[error("{0}")]
+    Length(#[from] DataKeyLengthError),
+    /// Whoever does it failed.
+    #[error("{problem}")]
+    Failed {
+        /// How.
+        problem: String,
+    },
+}
+
+/// A place where an identity was looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Looked {
+    /// What the user knows it by: `SOPS_AGE_KEY_FILE`.
+    pub name: String,
+    /// The path or command that it led to; empty if there is none to tell.
+    pub location: String,
+    /// What was there, or why it could not be used. Never a part of an identity.
+    pub outcome: String,
+}
+
+#[cfg(feature = "age")]
+impl From<age::RecipientError> for KeyError {
+    fn from(error: age::RecipientError) -> Self {
+        Self::Recipient { problem: error.to_string() }
+    }
+}
