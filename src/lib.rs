@@ -7,6 +7,8 @@ pub mod file;
 pub mod keys;
 pub mod keyservice;
 pub mod metadata;
+#[cfg(feature = "cli")]
+pub mod os;
 pub mod path;
 pub mod policy;
 pub mod secret;

@@ -1,0 +1,198 @@
+//! The environment: the one place that reads it.
+//!
+//! Invariants: no variable is read that [`VARIABLES`] does not name; a variable is read once, when
+//! the program starts. Children inherit the environment as it is.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// Every variable that the program reads, and what for.
+pub const VARIABLES: &[(&str, &str)] = &[
+    ("EDITOR", "the editor that `edit` opens"),
+    ("HOME", "where ~/.ssh and the user's configuration are"),
+    ("NO_COLOR", "no colours if not empty"),
+    ("PATH", "where an editor is looked for"),
+    ("SOPS_AGE_KEY", "age identities"),
+    ("SOPS_AGE_KEY_CMD", "command that prints age identities"),
+    ("SOPS_AGE_KEY_FILE", "file of age identities"),
+    ("SOPS_AGE_RECIPIENTS", "--age"),
+    ("SOPS_AGE_SSH_PRIVATE_KEY_CMD", "command that prints an SSH private key"),
+    ("SOPS_AGE_SSH_PRIVATE_KEY_FILE", "SSH private key"),
+    ("SOPS_AZURE_KEYVAULT_URLS", "--azure-kv"),
+    ("SOPS_CONFIG", "--config"),
+    ("SOPS_DECRYPTION_ORDER", "--decryption-order"),
+    ("SOPS_DISABLE_VERSION_CHECK", "--disable-version-check"),
+    ("SOPS_EDITOR", "the editor that `edit` opens, before EDITOR"),
+    ("SOPS_ENABLE_LOCAL_KEYSERVICE", "--enable-local-keyservice"),
+    ("SOPS_GCP_KMS_IDS", "--gcp-kms"),
+    ("SOPS_HUAWEICLOUD_KMS_IDS", "--hckms"),
+    ("SOPS_KEYSERVICE", "--keyservice"),
+    ("SOPS_KMS_ARN", "--kms"),
+    ("SOPS_PGP_FP", "--pgp"),
+    ("SOPS_VAULT_URIS", "--hc-vault-transit"),
+    ("TERM", "no colours if `dumb`"),
+    ("TMPDIR", "where `edit` keeps its file if no memory file system can be used"),
+    ("WAXSEAL_INTEGRITY", "--integrity"),
+    ("XDG_CONFIG_HOME", "the user's configuration"),
+    ("XDG_RUNTIME_DIR", "where `edit` keeps its file, if that is in memory"),
+];
+
+/// The variables of [`VARIABLES`] that are set.
+#[derive(Default)]
+pub struct Env {
+    values: HashMap<&'static str, OsString>,
+}
+
+impl Env {
+    /// Those of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let values = VARIABLES
+            .iter()
+            .filter_map(|&(name, _)| Some((name, std::env::var_os(name)?)))
+            .collect();
+        Self { values }
+    }
+
+    /// These and no others.
+    ///
+    /// # Panics
+    ///
+    /// If one is not in [`VARIABLES`].
+    #[must_use]
+    pub fn of(pairs: &[(&'static str, &str)]) -> Self {
+        let values = pairs.iter().map(|&(name, value)| {
+            assert!(is_known(name), "{name} is not in the list of variables");
+            (name, value.into())
+        });
+        Self { values: values.collect() }
+    }
+
+    /// The value of a variable, empty values included.
+    ///
+    /// # Panics
+    ///
+    /// If it is not in [`VARIABLES`].
+    #[must_use]
+    pub fn set(&self, name: &'static str) -> Option<&OsStr> {
+        assert!(is_known(name), "{name} is not in the list of variables");
+        self.values.get(name).map(OsString::as_os_str)
+    }
+
+    /// The value of a variable; an empty one counts as not set.
+    ///
+    /// # Panics
+    ///
+    /// If it is not in [`VARIABLES`].
+    #[must_use]
+    pub fn value(&self, name: &'static str) -> Option<&OsStr> {
+        self.set(name).filter(|value| !value.is_empty())
+    }
+
+    /// As [`Env::value`], of a variable whose value is text; what is no UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self, name: &'static str) -> Option<String> {
+        self.value(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    /// The configuration file that is to be used instead of the one that is found.
+    #[must_use]
+    pub fn config(&self) -> Option<&Path> {
+        self.value("SOPS_CONFIG").map(Path::new)
+    }
+
+    /// The user's home directory.
+    #[must_use]
+    pub fn home(&self) -> Option<&Path> {
+        self.value("HOME").map(Path::new)
+    }
+
+    /// Where the user's configuration of all programs is.
+    #[must_use]
+    pub fn user_config_dir(&self) -> Option<PathBuf> {
+        let xdg = self.value("XDG_CONFIG_HOME").map(PathBuf::from);
+        if cfg!(target_os = "macos") {
+            return xdg.or_else(|| Some(self.home()?.join("Library/Application Support")));
+        }
+        // Go refuses a relative one; so nothing is looked for then, as in SOPS.
+        match xdg {
+            Some(xdg) => xdg.is_absolute().then_some(xdg),
+            None => Some(self.home()?.join(".config")),
+        }
+    }
+
+    /// The directory for temporary files.
+    #[must_use]
+    pub fn temp_dir(&self) -> PathBuf {
+        self.value("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
+    }
+
+    /// The directory for files of the user's session.
+    #[must_use]
+    pub fn runtime_dir(&self) -> Option<&Path> {
+        self.value("XDG_RUNTIME_DIR").map(Path::new).filter(|path| path.is_absolute())
+    }
+
+    /// What the user calls the editor: a command line.
+    #[must_use]
+    pub fn editor(&self) -> Option<String> {
+        self.text("SOPS_EDITOR").or_else(|| self.text("EDITOR"))
+    }
+
+    /// The file of this name in PATH that can be executed.
+    #[must_use]
+    pub fn find_program(&self, name: &str) -> Option<PathBuf> {
+        std::env::split_paths(self.value("PATH")?).map(|dir| dir.join(name)).find(|path| {
+            path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+        })
+    }
+
+    /// Whether the user allows colours.
+    #[must_use]
+    pub fn allows_colour(&self) -> bool {
+        self.value("NO_COLOR").is_none() && self.value("TERM") != Some(OsStr::new("dumb"))
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    VARIABLES.iter().any(|&(known, _)| known == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::{Env, VARIABLES};
+
+    #[test]
+    fn the_list_is_sorted_and_unique() {
+        assert!(VARIABLES.is_sorted_by(|a, b| a.0 < b.0));
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set_but_for_those_who_ask() {
+        let env = Env::of(&[("SOPS_CONFIG", ""), ("SOPS_AGE_KEY", "")]);
+        assert_eq!(env.config(), None);
+        assert!(env.set("SOPS_AGE_KEY").is_some());
+        assert!(env.set("SOPS_AGE_KEY_FILE").is_none());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_user_s_configuration_is_where_go_finds_it() {
+        let dir = |pairs: &[(&'static str, &str)]| Env::of(pairs).user_config_dir();
+        assert_eq!(dir(&[("HOME", "/h")]), Some(PathBuf::from("/h/.config")));
+        assert_eq!(dir(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/x")]), Some(PathBuf::from("/x")));
+        assert_eq!(dir(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "x")]), None);
+        assert_eq!(dir(&[]), None);
+    }
+
+    #[test]
+    fn programs_are_found_in_path_only() {
+        let env = Env::of(&[("PATH", "/nowhere:/bin:/usr/bin")]);
+        assert!(env.find_program("sh").is_some_and(|path| path.ends_with("sh")));
+        assert_eq!(env.find_program("no-such-editor"), None);
+        assert_eq!(Env::of(&[]).find_program("sh"), None);
+    }
+}

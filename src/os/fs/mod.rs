@@ -1,0 +1,14 @@
+//! Files: read whole, replaced whole or not at all.
+//!
+//! Invariants: no file is ever truncated in place; after an error the old file stands as it was and
+//! no temporary file is left; after a kill at any moment the old or the new file stands whole, and
+//! the next write to that file removes what was left beside it.
+
+mod read;
+mod temp;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use self::read::{ReadError, read, read_bytes};
+pub use self::write::{Before, Job, Note, WriteError, Written, replace, replace_all};

@@ -1,0 +1,92 @@
+//! Reading: regular files, pipes, `/dev/stdin`.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::text::{MAX_TEXT, Position};
+
+/// Why a file could not be read. Never says what stands in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// There is no such file.
+    #[error("no such file")]
+    NotFound,
+    /// It is a directory.
+    #[error("is a directory")]
+    IsDirectory,
+    /// The user may not read it.
+    #[error("no permission to read it")]
+    Denied,
+    /// It is text, in an encoding that is not UTF-8.
+    #[error("is encoded in UTF-16: convert it to UTF-8")]
+    Utf16,
+    /// It is no text at all, or in another encoding.
+    #[error("is not UTF-8: {position}")]
+    NotUtf8 {
+        /// The first byte that is not.
+        position: Position,
+    },
+    /// It is longer than 4 GiB.
+    #[error("is larger than 4 GiB")]
+    TooLarge,
+    /// Anything else.
+    #[error("cannot be read: {0}")]
+    Io(#[source] io::Error),
+}
+
+/// Reads a file as text.
+///
+/// # Errors
+///
+/// If it cannot be read, or is not UTF-8.
+pub fn read(path: &Path) -> Result<String, ReadError> {
+    decode(read_bytes(path)?)
+}
+
+/// Reads a file as it is.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let mut file = File::open(path).map_err(of_io)?;
+    let metadata = file.metadata().map_err(of_io)?;
+    if metadata.is_dir() {
+        return Err(ReadError::IsDirectory);
+    }
+    if metadata.len() > MAX_TEXT as u64 {
+        return Err(ReadError::TooLarge);
+    }
+    let size = usize::try_from(metadata.len()).unwrap_or(0);
+    // One byte more than the file holds, so that the end is seen without growing the buffer.
+    let mut bytes = Vec::with_capacity(size + 1);
+    (&mut file).take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes).map_err(of_io)?;
+    if bytes.len() > MAX_TEXT {
+        return Err(ReadError::TooLarge);
+    }
+    Ok(bytes)
+}
+
+fn decode(bytes: Vec<u8>) -> Result<String, ReadError> {
+    // A text cannot start with these in UTF-8, so that no valid file is refused.
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(ReadError::Utf16);
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let text = std::str::from_utf8(valid).unwrap_or("");
+        ReadError::NotUtf8 { position: Position::of(text, text.len()) }
+    })
+}
+
+fn of_io(error: io::Error) -> ReadError {
+    match error.kind() {
+        // A path through a file (`file/x`) names nothing either.
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::NotFound,
+        io::ErrorKind::IsADirectory => ReadError::IsDirectory,
+        io::ErrorKind::PermissionDenied => ReadError::Denied,
+        _ => ReadError::Io(error),
+    }
+}

@@ -1,0 +1,146 @@
+//! The temporary file beside the one that is written: its name, and who owns it.
+//!
+//! Each file has one name for its temporary, `.NAME.waxseal-part`. Its writer holds a lock on it
+//! until it is renamed or removed; a temporary that nobody holds was left by a killed run, and the
+//! next writer removes it. So the same lock also lets two writers of one file take turns.
+
+use std::collections::hash_map::DefaultHasher;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::write::Steps;
+
+/// What every temporary file's name ends with.
+const SUFFIX: &str = ".waxseal-part";
+
+/// Longest name that file systems take, in bytes.
+const NAME_MAX: usize = 255;
+
+/// How long another writer of the same file is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where locks do not work, an unfinished file of this age was left behind.
+const LEFT_BEHIND: Duration = Duration::from_secs(60);
+
+/// A temporary file that this run created and holds; removed on drop.
+pub(super) struct Temp {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+    /// Nothing is left to remove.
+    done: AtomicBool,
+}
+
+impl Temp {
+    /// Creates the temporary file for `target`, after any other writer of that file is done.
+    ///
+    /// `Ok(None)`: another writer was not done in time.
+    pub(super) fn create(steps: &impl Steps, target: &Path, mode: u32) -> io::Result<Option<Self>> {
+        let path = path_for(target);
+        let start = Instant::now();
+        loop {
+            match steps.create(&path, mode) {
+                Ok(file) => {
+                    let temp = Self { file, path: path.clone(), done: AtomicBool::new(false) };
+                    if temp.hold()? {
+                        return Ok(Some(temp));
+                    }
+                    // Someone took it for a left one between its creation and its lock.
+                    temp.disarm();
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if !remove_left(&path)? {
+                        if start.elapsed() > PATIENCE {
+                            return Ok(None);
+                        }
+                        std::thread::sleep(Duration::from_millis(2));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The file now stands under its own name, or is another's: nothing is left to remove.
+    pub(super) fn disarm(&self) {
+        self.done.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes the lock; `false` if the file is no longer ours.
+    fn hold(&self) -> io::Result<bool> {
+        match rustix::fs::flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(self.file.metadata()?.nlink() > 0),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            // No locks here: others will wait for the file to go away.
+            Err(_) => Ok(true),
+        }
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if !self.done.load(Ordering::Relaxed) {
+            // An error that matters more is on its way up already.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The name of the temporary file for `target`, in the same directory.
+pub(super) fn path_for(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or(OsStr::new("")).as_bytes();
+    let mut temp = OsString::from(".").into_vec();
+    if name.len() + 1 + SUFFIX.len() <= NAME_MAX {
+        temp.extend_from_slice(name);
+    } else {
+        let mut hash = DefaultHasher::new();
+        name.hash(&mut hash);
+        temp.extend(name.iter().take(200).filter(|byte| byte.is_ascii()));
+        temp.extend(format!("-{:016x}", hash.finish()).into_bytes());
+    }
+    temp.extend_from_slice(SUFFIX.as_bytes());
+    target.with_file_name(OsString::from_vec(temp))
+}
+
+/// Removes the file if no writer holds it; `false` if one does.
+fn remove_left(path: &Path) -> io::Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(true),
+        Err(error) => return Err(error.into()),
+    };
+    let left = match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => true,
+        Err(Errno::WOULDBLOCK) => false,
+        Err(_) => file
+            .metadata()?
+            .modified()
+            .ok()
+            .and_then(|at| SystemTime::now().duration_since(at).ok())
+            .is_some_and(|age| age > LEFT_BEHIND),
+    };
+    if !left {
+        return Ok(false);
+    }
+    // The name may stand for another file by now; whoever unlinks a file holds its lock.
+    let (held, named) = (file.metadata()?, fs::symlink_metadata(path));
+    match named {
+        Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => {
+            fs::remove_file(path)?;
+            Ok(true)
+        }
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}

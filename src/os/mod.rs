@@ -1,0 +1,16 @@
+//! The floor that touches the machine: files, environment, terminal, editor, processes, clock.
+//!
+//! Invariants: nothing below this floor does I/O; one function writes files
+//! ([`fs::replace_all`]) and replaces each whole or not at all; every environment variable that
+//! the program reads is named in [`env::VARIABLES`].
+
+pub mod clock;
+pub mod discover;
+pub mod editor;
+pub mod env;
+pub mod fs;
+pub mod git;
+#[cfg(feature = "age")]
+pub mod identities;
+pub mod new_identity;
+pub mod tty;
