@@ -1,5 +1,7 @@
 //! Seals the values inside YAML, JSON and TOML files, byte for byte, in the SOPS file format.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod document;

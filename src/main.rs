@@ -1,3 +1,5 @@
-//! The program; it has nothing to do yet.
+//! The program: [`waxseal::cli`] and an exit code.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    waxseal::cli::main()
+}

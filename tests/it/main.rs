@@ -1,5 +1,7 @@
 //! The integration tests, in one binary.
 
+#[cfg(feature = "cli")]
+mod cli;
 mod interop;
 mod json;
 mod laws;

@@ -1,0 +1,113 @@
+//! `waxseal decrypt`.
+
+use std::path::{Path, PathBuf};
+
+use super::batch::{self, Done, Order, Write};
+use super::context::{Ctx, any_path, given};
+use super::convert;
+use super::error::Error;
+use super::exit::{self, Exit};
+use super::explain::{self, Role};
+use super::input::{Input, check_is_sealed_kind};
+use super::open::{self, MacArgs, Opened, ReadArgs, format_name};
+use super::target::{Target, TargetArgs};
+use crate::document::Format;
+use crate::file;
+use crate::path::KeyPath;
+
+/// Decrypt files, to standard output if nothing else is said
+///
+/// Without a file, standard input is decrypted; say with --input-type what it is.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct DecryptArgs {
+    /// Files to decrypt
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// Only the value at this key path, such as ["servers"][0]["password"]
+    #[arg(long, value_name = "PATH", overrides_with = "extract")]
+    pub(crate) extract: Option<String>,
+    /// Write the result in this format
+    #[arg(long, value_name = "TYPE", value_parser = format_name, overrides_with = "output_type")]
+    pub(crate) output_type: Option<Format>,
+    /// Choose types and creation rule as if the file had this name
+    #[arg(long, value_name = "NAME", value_parser = any_path(), overrides_with = "filename_override")]
+    pub(crate) filename_override: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) mac: MacArgs,
+}
+
+/// Runs `decrypt`.
+pub(crate) fn run(ctx: &Ctx, args: &DecryptArgs) -> Result<Exit, Error> {
+    let target = args.target.resolve(&args.files)?;
+    ctx.rules()?;
+    let path = match args.extract.as_deref().filter(|path| !path.is_empty()) {
+        Some(path) => Some(KeyPath::parse(path).map_err(|error| {
+            let text = format!("error parsing --extract path: {error}");
+            Error::new(exit::INVALID_EXTRACT, text)
+        })?),
+        None => None,
+    };
+    let plan = Plan { args, target, path };
+    if args.files.is_empty() {
+        return Ok(batch::one(ctx, plan.stdin(ctx)));
+    }
+    Ok(batch::run(ctx, &args.files, Order::SideBySide, |path| plan.file(ctx, path)))
+}
+
+/// What was typed, as it is meant.
+struct Plan<'a> {
+    args: &'a DecryptArgs,
+    target: Target,
+    path: Option<KeyPath>,
+}
+
+impl Plan<'_> {
+    fn stdin(&self, ctx: &Ctx) -> Result<Done, Error> {
+        let name = given(self.args.filename_override.as_deref());
+        self.decrypt(ctx, Input::stdin(name, self.args.read.input_type)?)
+    }
+
+    fn file(&self, ctx: &Ctx, path: &Path) -> Result<Done, Error> {
+        let name = given(self.args.filename_override.as_deref());
+        self.decrypt(ctx, Input::file(path, name, self.args.read.input_type, exit::NO_FILE)?)
+    }
+
+    fn decrypt(&self, ctx: &Ctx, input: Input) -> Result<Done, Error> {
+        let read = input.path.clone();
+        let format = input.format;
+        let opened = open::open(ctx, input, self.args.read.integrity, self.args.mac.trust())?;
+        let to = self.args.output_type.unwrap_or(format);
+        let (content, notes) = self.content(&opened, to)?;
+        let converted = (to != format).then_some(to);
+        let Some(path) = self.target.path_for(read.as_deref(), converted) else {
+            return Ok(Done { notes, ..Done::data(content) });
+        };
+        if self.target == Target::InPlace {
+            return Ok(Done { notes, ..Done::replace(&path, opened.text, content) });
+        }
+        let folders = matches!(self.target, Target::Folder(_));
+        let write = Write { folders, ..Write::new(&path, content) };
+        Ok(Done { write: Some(write), notes, ..Done::default() })
+    }
+
+    /// The bytes to write, and what they lost.
+    fn content(&self, opened: &Opened, to: Format) -> Result<(Vec<u8>, Vec<String>), Error> {
+        let doc = opened.file.document();
+        if let Some(path) = &self.path {
+            let tree =
+                file::extract(doc, path).map_err(|error| explain::file(&error, Role::Encrypted))?;
+            check_is_sealed_kind(to)?;
+            return Ok((convert::value(&tree, to)?, Vec::new()));
+        }
+        // What sops made of a TOML file: its content is TOML, the file is JSON.
+        if to == doc.format() || opened.file.encrypted().is_envelope() {
+            return Ok((opened.file.content().into_owned(), Vec::new()));
+        }
+        check_is_sealed_kind(to)?;
+        let converted = convert::convert(doc, to)?;
+        Ok((converted.text.into_bytes(), converted.notes))
+    }
+}

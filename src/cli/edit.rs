@@ -1,0 +1,298 @@
+//! `waxseal edit`.
+//!
+//! Invariants: a file whose text did not change is not touched; an edit is never lost without a
+//! word: what cannot be put in its place (somebody wrote the file meanwhile, the disk is full, the
+//! user gives up on a text that does not parse) is kept beside it, sealed with the file's own key.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::batch::{self, Done, Expected, Order, Write, write_error};
+use super::consent;
+use super::context::Ctx;
+use super::encrypt::check_something_is_sealed;
+use super::error::Error;
+use super::exit::{self, Exit};
+use super::explain::{self, Role};
+use super::input::{check_is_sealed_kind, format_of, read_error};
+use super::open::{self, MacArgs, ReadArgs};
+use super::sealing::{self, Plan, SealArgs};
+use crate::document::{Document, Format};
+use crate::file::{self, Consent, EncryptOptions, FileError};
+use crate::keys::KeyGroup;
+use crate::os::editor::{Editor, EditorError, PrivateFile};
+use crate::os::fs;
+use crate::os::tty::{self, Stream, is_terminal};
+use crate::policy::Policy;
+use crate::secret::DataKey;
+use crate::value::Tree;
+
+/// Edit files in your editor, decrypted; what you save is sealed
+///
+/// The text is shown exactly as its owner wrote it, in a private folder. A file that is not there
+/// yet starts from an example and is sealed by its creation rule. Exit code 200: nothing was
+/// changed.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct EditArgs {
+    /// Files to edit, one after the other
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) mac: MacArgs,
+    #[command(flatten)]
+    pub(crate) seal: SealArgs,
+}
+
+/// Runs `edit`.
+pub(crate) fn run(ctx: &Ctx, args: &EditArgs) -> Result<Exit, Error> {
+    ctx.rules()?;
+    let several = args.files.len() > 1;
+    Ok(batch::run(ctx, &args.files, Order::InTurn, |path| {
+        let result = match path.try_exists() {
+            Ok(false) => edit_new(ctx, args, path),
+            Ok(true) | Err(_) => edit_old(ctx, args, path),
+        };
+        match result {
+            Err(error) if several && error.exit() == exit::NOT_CHANGED => Ok(Done::default()),
+            result => result.map(|()| Done::default()),
+        }
+    }))
+}
+
+fn edit_old(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
+    let opened = open::open_file(ctx, path, &args.read, args.mac.trust())?;
+    if opened.file.encrypted().is_envelope() {
+        let text = "a binary file of sops: such files are not sealed yet; nothing was changed";
+        return Err(Error::new(exit::GENERIC, text));
+    }
+    opened.refuse_broken()?;
+    let session = Session::start(ctx, path, opened.file.document().text())?;
+    let seal = |text: &str| {
+        let now = ctx.now()?;
+        let sealed = opened
+            .file
+            .reencrypt(text.to_owned(), opened.nonces(), now, Consent::AsBefore)
+            .map_err(|error| explain::file(&error, Role::Plain))?;
+        consent::check_new_plain_values(&opened, &sealed)?;
+        Ok(sealed)
+    };
+    let keep = Keep {
+        data_key: &opened.data_key,
+        groups: opened.file.encrypted().metadata().groups().to_vec(),
+        threshold: opened.file.encrypted().metadata().shamir_threshold(),
+    };
+    let before = Expected::Content(Zeroizing::new(opened.text.clone().into_bytes()));
+    session.finish(&keep, before, seal)
+}
+
+fn edit_new(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
+    let format = format_of(path, args.read.input_type);
+    check_is_sealed_kind(format)?;
+    let plan = args.seal.plan(ctx, path)?;
+    let data_key = sealing::new_data_key()?;
+    let groups = sealing::wrap(ctx, &plan.groups, &data_key)?;
+    let session = Session::start(ctx, path, example(format))?;
+    let keep = Keep { data_key: &data_key, groups: groups.clone(), threshold: plan.threshold };
+    let seal = |text: &str| seal_new(ctx, &plan, &groups, &data_key, text, format);
+    session.finish(&keep, Expected::Nothing, seal)
+}
+
+fn seal_new(
+    ctx: &Ctx,
+    plan: &Plan,
+    groups: &[KeyGroup],
+    data_key: &DataKey,
+    text: &str,
+    format: Format,
+) -> Result<String, Error> {
+    let options = EncryptOptions {
+        policy: &plan.policy,
+        groups: groups.to_vec(),
+        shamir_threshold: plan.threshold,
+        nonces: plan.nonces,
+        now: ctx.now()?,
+    };
+    let sealed = file::encrypt(text.to_owned(), format, data_key, &options)
+        .map_err(|error| explain::file(&error, Role::Plain))?;
+    check_something_is_sealed(text, &sealed, format, plan)?;
+    Ok(sealed)
+}
+
+/// One file in the user's editor.
+struct Session<'a> {
+    ctx: &'a Ctx,
+    path: &'a Path,
+    editor: Editor,
+    private: PrivateFile,
+    original: Zeroizing<String>,
+}
+
+/// By what an edit is sealed that cannot be put in its place.
+struct Keep<'a> {
+    data_key: &'a DataKey,
+    groups: Vec<KeyGroup>,
+    threshold: usize,
+}
+
+impl<'a> Session<'a> {
+    fn start(ctx: &'a Ctx, path: &'a Path, text: &str) -> Result<Self, Error> {
+        let editor = Editor::of_user(&ctx.env).map_err(|error| editor_error(&error))?;
+        // The editor sees by the name what it edits.
+        let name = path.file_name().unwrap_or(OsStr::new("file"));
+        let on_signal = Box::new(|_| std::process::exit(i32::from(exit::GENERIC)));
+        let private = PrivateFile::create(&ctx.env, name, text, on_signal)
+            .map_err(|error| editor_error(&error))?;
+        let original = Zeroizing::new(text.to_owned());
+        Ok(Self { ctx, path, editor, private, original })
+    }
+
+    /// Lets the user edit until the text can be sealed, and writes it.
+    fn finish(
+        &self,
+        keep: &Keep<'_>,
+        before: Expected,
+        seal: impl Fn(&str) -> Result<String, Error>,
+    ) -> Result<(), Error> {
+        let (text, sealed) = loop {
+            self.private.edit(&self.editor).map_err(|error| editor_error(&error))?;
+            let text = match self.private.read() {
+                Ok(text) => Zeroizing::new(text),
+                Err(error) => {
+                    self.again(read_error(&error, exit::CANNOT_READ))?;
+                    continue;
+                }
+            };
+            if *text == *self.original {
+                return Err(Error::new(exit::NOT_CHANGED, "not changed: nothing was written"));
+            }
+            match seal(&text) {
+                Ok(sealed) => break (text, sealed),
+                Err(error) => {
+                    if let Err(error) = self.again(error) {
+                        // Without a terminal a program edited, which still has its text.
+                        if is_terminal(Stream::Input) {
+                            return Err(self.keep(error, keep, &text));
+                        }
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        let write = Write { before, ..Write::new(self.path, sealed.into_bytes()) };
+        match write.run() {
+            Ok(written) => {
+                for note in written.notes {
+                    self.ctx.out.note(&format!("{}: {note}", self.path.display()));
+                }
+                Ok(())
+            }
+            Err(error @ fs::WriteError::NotDurable(_)) => Err(write_error(&error, self.path)),
+            Err(error) => Err(self.keep(write_error(&error, self.path), keep, &text)),
+        }
+    }
+
+    /// Shows what is wrong and asks whether to go on; the error, if nobody can or wants to.
+    fn again(&self, error: Error) -> Result<(), Error> {
+        let error = error.about(self.path);
+        if !is_terminal(Stream::Input) {
+            return Err(error);
+        }
+        self.ctx.out.error(&error);
+        match tty::line("Press Enter to go on editing, or q and Enter to give up: ") {
+            Some(answer) if !answer.trim().eq_ignore_ascii_case("q") => Ok(()),
+            _ => Err(error),
+        }
+    }
+
+    /// Keeps the edit beside the file, sealed, and says where.
+    fn keep(&self, error: Error, keep: &Keep<'_>, text: &str) -> Error {
+        match self.write_beside(keep, text) {
+            Ok(path) => error.hint(format!(
+                "your edit is kept, sealed: waxseal decrypt --extract '[\"data\"]' {}",
+                path.display()
+            )),
+            Err(other) => {
+                let exit = other.exit();
+                error.hint(format!("your edit could not be kept either (error {exit})"))
+            }
+        }
+    }
+
+    fn write_beside(&self, keep: &Keep<'_>, text: &str) -> Result<PathBuf, Error> {
+        let tree = Tree::Map(vec![("data".to_owned(), Tree::str(text))]);
+        let json = Document::emit(&tree, Format::Json)
+            .map_err(|error| Error::of(exit::CANNOT_EXPRESS, &error))?;
+        let policy = Policy::unnamed(false);
+        let options = EncryptOptions {
+            policy: &policy,
+            groups: keep.groups.clone(),
+            shamir_threshold: keep.threshold,
+            nonces: file::Nonces::Derived,
+            now: self.ctx.now()?,
+        };
+        let sealed = file::encrypt(json, Format::Json, keep.data_key, &options)
+            .map_err(|error: FileError| explain::file(&error, Role::Plain))?;
+        let mut number = 1;
+        loop {
+            let mut name = self.path.file_name().unwrap_or(OsStr::new("file")).to_owned();
+            name.push(if number == 1 {
+                ".edit.json".into()
+            } else {
+                format!(".edit-{number}.json")
+            });
+            let path = self.path.with_file_name(name);
+            let content = sealed.clone().into_bytes();
+            let write = Write { before: Expected::Nothing, ..Write::new(&path, content) };
+            match write.run() {
+                Ok(_) => return Ok(path),
+                Err(fs::WriteError::Exists) if number < 100 => number += 1,
+                Err(error) => return Err(write_error(&error, &path)),
+            }
+        }
+    }
+}
+
+fn editor_error(error: &EditorError) -> Error {
+    let exit = match error {
+        EditorError::NoEditor
+        | EditorError::Unparsable
+        | EditorError::Start { .. }
+        | EditorError::Failed { .. } => exit::NO_EDITOR,
+        EditorError::Directory { .. } => exit::CANNOT_WRITE,
+    };
+    Error::of(exit, error)
+}
+
+/// What a new file begins with.
+fn example(format: Format) -> &'static str {
+    match format {
+        Format::Yaml => {
+            "hello: Welcome to waxseal! Edit this file as you please.\n\
+             example_key: example_value\n\
+             # Example comment\n\
+             example_array:\n    - example_value1\n    - example_value2\n\
+             example_number: 1234.56789\n\
+             example_booleans:\n    - true\n    - false\n"
+        }
+        Format::Json => {
+            "{\n\t\"hello\": \"Welcome to waxseal! Edit this file as you please.\",\n\
+             \t\"example_key\": \"example_value\",\n\
+             \t\"example_array\": [\n\t\t\"example_value1\",\n\t\t\"example_value2\"\n\t],\n\
+             \t\"example_number\": 1234.56789,\n\
+             \t\"example_booleans\": [\n\t\ttrue,\n\t\tfalse\n\t]\n}\n"
+        }
+        Format::Toml => {
+            "hello = \"Welcome to waxseal! Edit this file as you please.\"\n\
+             example_key = \"example_value\"\n\
+             # Example comment\n\
+             example_array = [\"example_value1\", \"example_value2\"]\n\
+             example_number = 1234.56789\n\
+             example_booleans = [true, false]\n"
+        }
+        Format::Dotenv | Format::Ini | Format::Binary => "",
+    }
+}

@@ -1,0 +1,130 @@
+//! From the errors of the library to exit codes and hints: the one place.
+//!
+//! Invariant: a hint never suggests to ignore the MAC.
+
+use super::error::{Error, NoKey};
+use super::exit;
+use crate::file::FileError;
+use crate::keyservice::{KeyError, KeyFailure, RecoverError, WrapError};
+
+/// What a text was taken for when it failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// A plaintext on its way to being sealed.
+    Plain,
+    /// An encrypted file.
+    Encrypted,
+}
+
+/// An error about a text.
+pub(crate) fn file(error: &FileError, role: Role) -> Error {
+    let parse = match role {
+        Role::Plain => exit::CANNOT_READ,
+        Role::Encrypted => exit::GENERIC,
+    };
+    match error {
+        FileError::Parse(_)
+        | FileError::DuplicateKey(_)
+        | FileError::TopLevelScalar { .. }
+        | FileError::AliasBudget { .. } => Error::of(parse, error),
+        FileError::NoDocument => Error::of(exit::NO_DOCUMENT, error),
+        FileError::AlreadyEncrypted { .. } => Error::of(exit::ALREADY_ENCRYPTED, error)
+            .sops("The file you have provided contains a top-level entry called 'sops'")
+            .hint(
+                "an encrypted file is changed with `waxseal edit`, `set` or `rotate`; \
+                 in a plaintext, give that entry another name",
+            ),
+        FileError::NoMetadata => Error::of(exit::GENERIC, error)
+            .hint("the file is not encrypted: `waxseal encrypt --in-place` does that"),
+        FileError::DoubledMetadata { .. }
+        | FileError::ForbiddenInMetadata { .. }
+        | FileError::Metadata(_)
+        | FileError::NotFound { .. }
+        | FileError::Random => Error::of(exit::GENERIC, error),
+        FileError::NotSealed { .. } | FileError::Open { .. } | FileError::CommentAsValue { .. } => {
+            Error::of(exit::CANNOT_DECRYPT, error)
+        }
+        FileError::MacMissing
+        | FileError::MacUnreadable
+        | FileError::MacMismatch
+        | FileError::Broken => broken(error),
+        FileError::CommentRule { .. } => Error::of(exit::CANNOT_ENCRYPT, error),
+        FileError::Edit(_) | FileError::Check { .. } => Error::of(exit::CANNOT_EXPRESS, error),
+    }
+}
+
+fn broken(error: &FileError) -> Error {
+    Error::of(exit::BROKEN, error)
+        .hint("compare it with an earlier version: git log -p shows who changed what")
+        .hint("if the change was meant, `waxseal reseal` vouches for the file after a review")
+}
+
+/// No key gave the data key of a file.
+pub(crate) fn recover(error: &RecoverError) -> Error {
+    match error {
+        RecoverError::NoKeys | RecoverError::SeveralGroups { .. } => Error::of(exit::NO_KEY, error),
+        RecoverError::NoKeyWorked { failures } => {
+            let mut report = NoKey::default();
+            for failure in failures {
+                report.keys.push((failure.key.to_string(), reasons(failure)));
+                for error in &failure.errors {
+                    if let KeyError::NoIdentity { looked } = error {
+                        let new = looked.iter().filter(|it| !report.looked.contains(it));
+                        let new: Vec<_> = new.cloned().collect();
+                        report.looked.extend(new);
+                    }
+                }
+            }
+            let no_identity = |error: &KeyError| matches!(error, KeyError::NoIdentity { .. });
+            let hint = failures.iter().any(|failure| failure.errors.iter().any(no_identity));
+            let error = Error::no_key(report);
+            if hint {
+                return error.hint(
+                    "point SOPS_AGE_KEY_FILE at an identity for one of these recipients, \
+                     or ask somebody who has one to add you with `waxseal updatekeys`",
+                );
+            }
+            error
+        }
+    }
+}
+
+fn reasons(failure: &KeyFailure) -> String {
+    let errors: Vec<_> = failure.errors.iter().map(ToString::to_string).collect();
+    errors.join("; ")
+}
+
+/// A data key could not be wrapped.
+pub(crate) fn wrap(error: &WrapError) -> Error {
+    Error::of(exit::GENERIC, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Role, file};
+    use crate::document::{Document, Format};
+    use crate::file::FileError;
+
+    #[test]
+    fn a_text_that_does_not_parse_has_a_code_of_its_own_as_plaintext() {
+        let error = Document::parse("{".into(), Format::Json).expect_err("no JSON");
+        let error = FileError::from(error);
+        assert_eq!(file(&error, Role::Plain).exit(), 2);
+        assert_eq!(file(&error, Role::Encrypted).exit(), 1);
+    }
+
+    #[test]
+    fn a_broken_file_is_51_and_no_hint_ignores_it() {
+        for error in [
+            FileError::MacMissing,
+            FileError::MacUnreadable,
+            FileError::MacMismatch,
+            FileError::Broken,
+        ] {
+            let error = file(&error, Role::Encrypted);
+            assert_eq!(error.exit(), 51);
+            let text = error.render(crate::cli::error::Voice::Waxseal, false);
+            assert!(!text.contains("ignore"));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The command line: what is typed, in one grammar; one file per command.
+//!
+//! [`main`] is the program. It parses, runs one command and gives the exit code. Only this room
+//! prints, and only it knows exit codes.
+
+mod batch;
+mod consent;
+mod context;
+mod convert;
+mod decrypt;
+mod edit;
+mod encrypt;
+mod error;
+mod exit;
+mod explain;
+mod init;
+mod input;
+mod integrity;
+mod key_diff;
+mod keygen;
+mod open;
+mod output;
+mod recipients;
+mod reseal;
+mod rotate;
+mod rules;
+mod sealing;
+mod set;
+mod target;
+mod updatekeys;
+mod verify;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use self::context::{Ctx, GlobalArgs};
+use self::error::{Error, Voice};
+use self::exit::Exit;
+use self::output::Output;
+use crate::os::env::Env;
+
+/// Seals the values inside YAML, JSON and TOML files, byte for byte, in the SOPS file format
+#[derive(clap::Parser, Debug)]
+#[command(name = "waxseal", version, max_term_width = 100, disable_help_subcommand = false)]
+struct Cli {
+    #[command(flatten)]
+    globals: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    Init(init::InitArgs),
+    Keygen(keygen::KeygenArgs),
+    Encrypt(Box<encrypt::EncryptArgs>),
+    Decrypt(Box<decrypt::DecryptArgs>),
+    Edit(Box<edit::EditArgs>),
+    Set(set::SetArgs),
+    Unset(set::UnsetArgs),
+    Rotate(rotate::RotateArgs),
+    Updatekeys(updatekeys::UpdatekeysArgs),
+    Verify(verify::VerifyArgs),
+    Reseal(reseal::ResealArgs),
+    Recipients(recipients::RecipientsArgs),
+}
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+fn run(words: impl Iterator<Item = OsString>) -> Exit {
+    let env = Env::of_process();
+    let out = Output::new(&env, Voice::Waxseal);
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&out, &error),
+    };
+    let done =
+        Ctx::new(env, Voice::Waxseal, &cli.globals).and_then(|ctx| dispatch(&ctx, &cli.command));
+    done.unwrap_or_else(|error| fail(&out, &error))
+}
+
+/// Runs a command: a front with another grammar calls this as well.
+fn dispatch(ctx: &Ctx, command: &Command) -> Result<Exit, Error> {
+    match command {
+        Command::Init(args) => init::run(ctx, args),
+        Command::Keygen(args) => keygen::run(ctx, args),
+        Command::Encrypt(args) => encrypt::run(ctx, args),
+        Command::Decrypt(args) => decrypt::run(ctx, args),
+        Command::Edit(args) => edit::run(ctx, args),
+        Command::Set(args) => set::run_set(ctx, args),
+        Command::Unset(args) => set::run_unset(ctx, args),
+        Command::Rotate(args) => rotate::run(ctx, args),
+        Command::Updatekeys(args) => updatekeys::run(ctx, args),
+        Command::Verify(args) => verify::run(ctx, args),
+        Command::Reseal(args) => reseal::run(ctx, args),
+        Command::Recipients(args) => recipients::run(ctx, args),
+    }
+}
+
+fn fail(out: &Output, error: &Error) -> Exit {
+    if !error.is_closed_pipe() {
+        out.error(error);
+    }
+    error.exit()
+}
+
+/// Help and version are data; what cannot be understood is an error, and never on standard output.
+fn usage(out: &Output, error: &clap::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let text = error.render().to_string();
+            out.data(text.as_bytes()).map_or_else(|error| fail(out, &error), |()| exit::SUCCESS)
+        }
+        _ => {
+            out.line(error.render().to_string().trim_end());
+            exit::GENERIC
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,141 @@
+//! The way that most commands begin: read, parse, recover the data key, decrypt, judge.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::context::Ctx;
+use super::error::Error;
+use super::exit;
+use super::explain::{self, Role};
+use super::input::Input;
+use super::integrity::Integrity;
+use super::rules::Rule;
+use crate::document::Format;
+use crate::file::{DecryptedFile, EncryptedFile, FileError, Nonces};
+use crate::secret::DataKey;
+
+/// Flags of the commands that decrypt.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct ReadArgs {
+    /// What the file is, whatever its name says
+    #[arg(long, value_name = "TYPE", value_parser = format_name, overrides_with = "input_type")]
+    pub(crate) input_type: Option<Format>,
+    /// What the file must prove; the strictest of this, the creation rule and WAXSEAL_INTEGRITY counts
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) integrity: Option<Integrity>,
+}
+
+/// Flags of the commands that need not believe the MAC.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct MacArgs {
+    /// Read a file whose MAC or seal is wrong: its values may have been moved, removed or put back
+    #[arg(long)]
+    pub(crate) ignore_mac: bool,
+}
+
+/// A decrypted file, and what it takes to write its next version.
+pub(crate) struct Opened {
+    pub(crate) file: DecryptedFile,
+    pub(crate) data_key: Arc<DataKey>,
+    /// The creation rule for it, if there is one.
+    pub(crate) rule: Option<Rule>,
+    /// The encrypted text, as it was read.
+    pub(crate) text: String,
+}
+
+/// Whether the MAC and the seal are held against the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Trust {
+    /// They must be right.
+    Verified,
+    /// They are not looked at.
+    Unverified,
+}
+
+impl MacArgs {
+    /// What the flag means.
+    pub(crate) fn trust(&self) -> Trust {
+        if self.ignore_mac { Trust::Unverified } else { Trust::Verified }
+    }
+}
+
+impl Opened {
+    /// Refuses to write a next version of a file whose seal is broken, MAC ignored or not: that
+    /// would vouch for what somebody did to it.
+    pub(crate) fn refuse_broken(&self) -> Result<(), Error> {
+        let outcome = self.file.outcome();
+        if outcome.marked && !outcome.tree {
+            return Err(explain::file(&FileError::Broken, Role::Encrypted));
+        }
+        Ok(())
+    }
+
+    /// Where nonces come from.
+    pub(crate) fn nonces(&self) -> Nonces {
+        self.rule.as_ref().map_or(Nonces::Derived, |rule| rule.nonces)
+    }
+}
+
+/// Opens a file that is to be changed or read. It is there, or the exit code is 2.
+pub(crate) fn open_file(
+    ctx: &Ctx,
+    path: &Path,
+    args: &ReadArgs,
+    trust: Trust,
+) -> Result<Opened, Error> {
+    let input = Input::file(path, None, args.input_type, exit::CANNOT_READ)?;
+    open(ctx, input, args.integrity, trust)
+}
+
+/// Opens what was read.
+pub(crate) fn open(
+    ctx: &Ctx,
+    input: Input,
+    integrity: Option<Integrity>,
+    trust: Trust,
+) -> Result<Opened, Error> {
+    let shown: PathBuf = input.shown().to_owned();
+    open_asked(ctx, input, integrity, trust).map_err(|error| error.about(&shown))
+}
+
+/// Opens what `verify` and `reseal` are to judge: whatever integrity is asked for elsewhere.
+pub(crate) fn open_for_review(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
+    let shown: PathBuf = input.shown().to_owned();
+    open_any(ctx, input, trust).map_err(|error| error.about(&shown))
+}
+
+fn open_asked(
+    ctx: &Ctx,
+    input: Input,
+    integrity: Option<Integrity>,
+    trust: Trust,
+) -> Result<Opened, Error> {
+    let opened = open_any(ctx, input, trust)?;
+    let rule = opened.rule.as_ref().and_then(|rule| rule.integrity);
+    Integrity::strictest(ctx, integrity, rule)?.check(opened.file.outcome())?;
+    Ok(opened)
+}
+
+fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
+    // No rule is needed to read a file; what a matching one says counts.
+    let rule = ctx.rules()?.find(&ctx.absolute(&input.name))?.rule();
+    let explain = |error| explain::file(&error, Role::Encrypted);
+    let encrypted = EncryptedFile::parse(input.text.clone(), input.format).map_err(explain)?;
+    encrypted.metadata().check_version().map_err(|error| Error::of(exit::GENERIC, &error))?;
+    let data_key = ctx
+        .keyring()
+        .recover(encrypted.metadata().groups())
+        .map_err(|error| explain::recover(&error))?;
+    let file = match trust {
+        Trust::Verified => encrypted.decrypt(&data_key),
+        Trust::Unverified => encrypted.decrypt_unverified(&data_key),
+    }
+    .map_err(explain)?;
+    Ok(Opened { file, data_key, rule, text: input.text })
+}
+
+/// A format by its name on the command line.
+pub(crate) fn format_name(name: &str) -> Result<Format, String> {
+    Format::from_name(name)
+        .ok_or_else(|| "none of yaml, json, toml, dotenv, ini, binary".to_owned())
+}

@@ -1,0 +1,105 @@
+//! `waxseal reseal`.
+
+use std::path::{Path, PathBuf};
+
+use super::batch::{self, Done, Order};
+use super::context::Ctx;
+use super::error::Error;
+use super::exit::{self, Exit};
+use super::explain::{self, Role};
+use super::input::Input;
+use super::integrity::describe;
+use super::key_diff::shown;
+use super::open::{self, Opened, ReadArgs, Trust};
+use super::sealing;
+use crate::file::{Consent, RotateOptions, Verdict};
+use crate::os::tty;
+
+/// Vouch for files as they are, after you have reviewed them
+///
+/// For files that another tool wrote (they get a new data key), and for files whose comments,
+/// recipients or structure were changed without the key. Afterwards `verify` says sealed.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct ResealArgs {
+    /// Files to vouch for
+    pub(crate) files: Vec<PathBuf>,
+    /// Do not ask: text and recipients are reviewed
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
+
+/// Runs `reseal`.
+pub(crate) fn run(ctx: &Ctx, args: &ResealArgs) -> Result<Exit, Error> {
+    if args.files.is_empty() {
+        return Err(Error::new(exit::NO_FILE, "no file specified: reseal takes FILE..."));
+    }
+    ctx.rules()?;
+    let order = if args.yes { Order::SideBySide } else { Order::InTurn };
+    Ok(batch::run(ctx, &args.files, order, |path| reseal(ctx, args, path)))
+}
+
+fn reseal(ctx: &Ctx, args: &ResealArgs, path: &Path) -> Result<Done, Error> {
+    let input = Input::file(path, None, args.read.input_type, exit::NO_FILE)?;
+    let again = input.clone();
+    // What is asked of other commands is just what is to be mended here.
+    let opened = match open::open_for_review(ctx, input, Trust::Verified) {
+        Err(error) if error.exit() == exit::BROKEN => {
+            open::open_for_review(ctx, again, Trust::Unverified)?
+        }
+        other => other?,
+    };
+    let verdict = opened.file.outcome().verdict();
+    if verdict == Verdict::Sealed {
+        return Ok(Done::default());
+    }
+    if !args.yes {
+        ask(path, &opened, verdict)?;
+    }
+    let sealed = match verdict {
+        Verdict::Respelled | Verdict::RecipientsChanged | Verdict::RecipientsUnvouched => {
+            under_the_same_key(ctx, &opened)?
+        }
+        // Under the old data key an old `mac` of another tool could be put back.
+        Verdict::Sops | Verdict::Broken => under_a_new_key(ctx, &opened)?,
+        Verdict::Sealed => return Ok(Done::default()),
+    };
+    Ok(Done::replace(path, opened.text, sealed.into_bytes()))
+}
+
+fn under_the_same_key(ctx: &Ctx, opened: &Opened) -> Result<String, Error> {
+    let text = opened.file.document().text().to_owned();
+    opened
+        .file
+        .reencrypt(text, opened.nonces(), ctx.now()?, Consent::Reviewed)
+        .map_err(|error| explain::file(&error, Role::Plain))
+}
+
+fn under_a_new_key(ctx: &Ctx, opened: &Opened) -> Result<String, Error> {
+    let data_key = sealing::new_data_key()?;
+    let groups = opened.file.encrypted().metadata().groups();
+    let options = RotateOptions {
+        groups: sealing::rewrap(ctx, groups, &data_key)?,
+        recipients_are_known: true,
+        text_is_reviewed: true,
+        nonces: opened.nonces(),
+        now: ctx.now()?,
+    };
+    opened.file.rotate(&data_key, &options).map_err(|error| explain::file(&error, Role::Plain))
+}
+
+/// Shows what is vouched for, and asks at the terminal.
+fn ask(path: &Path, opened: &Opened, verdict: Verdict) -> Result<(), Error> {
+    let mut question = format!("{}: {}\n", path.display(), describe(verdict));
+    for key in opened.file.encrypted().metadata().wrapped_keys() {
+        question.push_str(&format!("  can open it: {}\n", shown(key.key())));
+    }
+    question.push_str("Have you reviewed its text and these recipients? (yes/no) ");
+    match tty::line(&question) {
+        Some(answer) if answer.trim().eq_ignore_ascii_case("yes") => Ok(()),
+        Some(_) => Err(Error::new(exit::GENERIC, "left as it is")),
+        None => Err(Error::new(exit::GENERIC, "no terminal to ask whether it was reviewed")
+            .hint("review it (`waxseal edit` or `decrypt`), then say --yes")),
+    }
+}

@@ -1,0 +1,174 @@
+//! `waxseal rotate`.
+
+use std::path::{Path, PathBuf};
+
+use super::batch::{self, Done, Order, Write};
+use super::context::{Ctx, any_path, given};
+use super::error::{Error, shorten};
+use super::exit::{self, Exit};
+use super::explain::{self, Role};
+use super::input::Input;
+use super::integrity::{describe, with_hint};
+use super::key_diff::same_groups;
+use super::open::{self, Opened, ReadArgs, Trust};
+use super::sealing;
+use super::target::{Target, TargetArgs};
+use crate::config::parse_keys;
+use crate::file::{RotateOptions, Verdict, Vouch};
+use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey};
+
+/// Give files a new data key and seal every value anew, to standard output if nothing else is said
+///
+/// Recipients stay, but for those added or removed here. Refused (exit code 54) if somebody changed
+/// the recipients without the key, unless the creation rule names exactly these.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct RotateArgs {
+    /// Files to rotate
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// age recipients to add to the first group, with commas
+    #[arg(long, value_name = "LIST", overrides_with = "add_age")]
+    pub(crate) add_age: Option<String>,
+    /// age recipients to remove, with commas
+    #[arg(long, value_name = "LIST", overrides_with = "rm_age")]
+    pub(crate) rm_age: Option<String>,
+    /// Go on with the recipients that the file names, and vouch for them
+    #[arg(long)]
+    pub(crate) accept_recipients: bool,
+    /// Choose types and creation rule as if the file had this name
+    #[arg(long, value_name = "NAME", value_parser = any_path(), overrides_with = "filename_override")]
+    pub(crate) filename_override: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
+
+/// Runs `rotate`.
+pub(crate) fn run(ctx: &Ctx, args: &RotateArgs) -> Result<Exit, Error> {
+    if args.files.is_empty() {
+        return Err(Error::new(exit::NO_FILE, "no file specified: rotate takes FILE"));
+    }
+    let target = args.target.resolve(&args.files)?;
+    ctx.rules()?;
+    let changes = Changes::new(args)?;
+    let work = |path: &Path| rotate(ctx, args, &changes, &target, path);
+    Ok(batch::run(ctx, &args.files, Order::SideBySide, work))
+}
+
+/// Keys to add and to remove.
+struct Changes {
+    add: Vec<MasterKey>,
+    remove: Vec<MasterKey>,
+}
+
+impl Changes {
+    fn new(args: &RotateArgs) -> Result<Self, Error> {
+        let keys = |list: &Option<String>| {
+            parse_keys(KeyKind::Age, list.as_deref().unwrap_or(""))
+                .map_err(|error| Error::of(exit::GENERIC, &error))
+        };
+        Ok(Self { add: keys(&args.add_age)?, remove: keys(&args.rm_age)? })
+    }
+
+    fn are_none(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty()
+    }
+
+    /// The groups with these changes. What is new has nothing wrapped yet.
+    fn apply(&self, ctx: &Ctx, groups: &[KeyGroup]) -> Result<Vec<KeyGroup>, Error> {
+        let now = ctx.now()?;
+        let mut changed = Vec::new();
+        for (index, group) in groups.iter().enumerate() {
+            let mut keys: Vec<WrappedKey> = group.keys().to_vec();
+            if index == 0 {
+                for key in &self.add {
+                    // The same key twice would be one too many to remove.
+                    if !keys.iter().any(|it| it.key() == key) {
+                        keys.push(WrappedKey::new(key.clone(), String::new(), now));
+                    }
+                }
+            }
+            keys.retain(|it| !self.remove.iter().any(|gone| gone == it.key()));
+            if keys.is_empty() {
+                let text = "removing these keys would leave a key group empty";
+                return Err(Error::new(exit::GENERIC, text));
+            }
+            changed.push(group.with_keys(keys));
+        }
+        Ok(changed)
+    }
+}
+
+fn rotate(
+    ctx: &Ctx,
+    args: &RotateArgs,
+    changes: &Changes,
+    target: &Target,
+    path: &Path,
+) -> Result<Done, Error> {
+    let missing =
+        if changes.are_none() { exit::CANNOT_READ } else { exit::NO_FILE_TO_CHANGE_KEYS_OF };
+    let name = given(args.filename_override.as_deref());
+    let input = Input::file(path, name, args.read.input_type, missing)?;
+    let opened = open::open(ctx, input, args.read.integrity, Trust::Verified)?;
+    let old_groups = opened.file.encrypted().metadata().groups();
+    let named = names_exactly(&opened, old_groups);
+    let known = opened.file.outcome().recipients_are_good() || named || args.accept_recipients;
+    if opened.file.recipients_changed() && !known {
+        let verdict = Verdict::RecipientsChanged;
+        let text = format!(
+            "{}: rotating would give the new data key to whoever was added",
+            describe(verdict)
+        );
+        let error = with_hint(Error::new(exit::RECIPIENTS, text), verdict);
+        return Err(error.hint("--accept-recipients goes on with those that the file names"));
+    }
+    let groups = changes.apply(ctx, old_groups)?;
+    let known = known || names_exactly(&opened, &groups);
+    let data_key = sealing::new_data_key()?;
+    let options = RotateOptions {
+        groups: sealing::rewrap(ctx, &groups, &data_key)?,
+        recipients_are_known: known,
+        text_is_reviewed: false,
+        nonces: opened.nonces(),
+        now: ctx.now()?,
+    };
+    let sealed = opened
+        .file
+        .rotate(&data_key, &options)
+        .map_err(|error| explain::file(&error, Role::Plain))?;
+    let notes = if known { Vec::new() } else { unnamed(&opened, &groups, path) };
+    let content = sealed.into_bytes();
+    let Some(output) = target.path_for(Some(path), None) else {
+        return Ok(Done { notes, ..Done::data(content) });
+    };
+    if *target == Target::InPlace {
+        return Ok(Done { notes, ..Done::replace(&output, opened.text, content) });
+    }
+    let folders = matches!(target, Target::Folder(_));
+    let write = Write { folders, ..Write::new(&output, content) };
+    Ok(Done { write: Some(write), notes, ..Done::default() })
+}
+
+/// Whether the creation rule of a file names just these keys.
+fn names_exactly(opened: &Opened, groups: &[KeyGroup]) -> bool {
+    opened.rule.as_ref().is_some_and(|rule| same_groups(groups, &rule.groups))
+}
+
+/// Recipients that nobody vouches for and no rule names: the user should know that they got the new
+/// data key.
+fn unnamed(opened: &Opened, groups: &[KeyGroup], path: &Path) -> Vec<String> {
+    let wanted = opened.rule.as_ref().map_or(&[][..], |rule| rule.groups.as_slice());
+    if opened.file.outcome().recipients == Vouch::Good {
+        return Vec::new();
+    }
+    groups
+        .iter()
+        .flat_map(KeyGroup::keys)
+        .filter(|key| !wanted.iter().flatten().any(|it| it == key.key()))
+        .map(|key| {
+            let key = shorten(&key.key().to_string());
+            format!("{}: {key} can open it and no creation rule names it", path.display())
+        })
+        .collect()
+}

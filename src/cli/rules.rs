@@ -1,0 +1,131 @@
+//! The creation rules: which configuration counts, and which of its rules for a file.
+
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use super::exit;
+use super::integrity::Integrity;
+use super::output::Output;
+use crate::config::{self, Config, CreationRule, RuleError};
+use crate::file::Nonces;
+use crate::keys::MasterKey;
+use crate::os::discover::find_config;
+use crate::os::fs;
+use crate::policy;
+
+/// The configuration of a run.
+pub(crate) struct Rules {
+    found: Option<Found>,
+}
+
+struct Found {
+    /// As it is shown.
+    path: PathBuf,
+    /// The folder that it stands in, absolute.
+    folder: PathBuf,
+    config: Config,
+}
+
+/// What a creation rule says about the files that it matches.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    /// `the rule at line 2 of .sops.yaml`.
+    pub(crate) name: String,
+    pub(crate) groups: Vec<Vec<MasterKey>>,
+    /// 0: not said.
+    pub(crate) threshold: usize,
+    /// What is sealed, if it says so.
+    pub(crate) policy: Option<policy::Rule>,
+    pub(crate) mac_only_encrypted: bool,
+    pub(crate) integrity: Option<Integrity>,
+    pub(crate) nonces: Nonces,
+}
+
+/// What the configuration says about a file.
+pub(crate) enum Lookup {
+    /// There is no configuration, or one without creation rules.
+    NoRules,
+    /// None of its rules matches.
+    NoMatch {
+        /// The configuration.
+        config: PathBuf,
+    },
+    /// The first rule that matches.
+    Rule(Box<Rule>),
+}
+
+impl Lookup {
+    /// The rule, if one matches.
+    pub(crate) fn rule(self) -> Option<Rule> {
+        match self {
+            Self::Rule(rule) => Some(*rule),
+            Self::NoRules | Self::NoMatch { .. } => None,
+        }
+    }
+}
+
+impl Rules {
+    /// The configuration that was named, or the nearest from the working directory upwards.
+    pub(crate) fn load(out: &Output, named: Option<&Path>, cwd: &Path) -> Result<Self, Error> {
+        let path = match named {
+            Some(path) => path.to_owned(),
+            None => {
+                let discovery = find_config(cwd);
+                if let Some(ignored) = discovery.ignored {
+                    out.line(&format!(
+                        "warning: {} is not used: the name is .sops.yaml",
+                        ignored.display()
+                    ));
+                }
+                match discovery.config {
+                    Some(path) => path,
+                    None => return Ok(Self { found: None }),
+                }
+            }
+        };
+        let shown = path.strip_prefix(cwd).unwrap_or(&path).to_owned();
+        let failed = |text: String| Error::new(exit::GENERIC, text).about(&shown);
+        let text = fs::read(&path).map_err(|error| failed(error.to_string()))?;
+        let config = Config::parse(&text).map_err(|error| failed(error.to_string()))?;
+        let folder = cwd.join(path.parent().unwrap_or(Path::new("")));
+        Ok(Self { found: Some(Found { path: shown, folder, config }) })
+    }
+
+    /// What the configuration says about a file, whose path is absolute.
+    pub(crate) fn find(&self, file: &Path) -> Result<Lookup, Error> {
+        let Some(found) = &self.found else { return Ok(Lookup::NoRules) };
+        match found.config.rule_for(&found.folder, file) {
+            Ok(Some(rule)) => Ok(Lookup::Rule(Box::new(found.rule(rule)))),
+            Ok(None) => Ok(Lookup::NoRules),
+            Err(RuleError::NoMatch) => Ok(Lookup::NoMatch { config: found.path.clone() }),
+            Err(RuleError::Invalid(error)) => {
+                Err(Error::of(exit::GENERIC, &error).about(&found.path))
+            }
+        }
+    }
+
+    /// Whether there is a configuration at all.
+    pub(crate) fn exist(&self) -> bool {
+        self.found.is_some()
+    }
+}
+
+impl Found {
+    fn rule(&self, rule: &CreationRule) -> Rule {
+        Rule {
+            name: format!("the rule at line {} of {}", rule.position.line, self.path.display()),
+            groups: rule.groups.clone(),
+            threshold: rule.shamir_threshold,
+            policy: rule.rule.clone(),
+            mac_only_encrypted: rule.mac_only_encrypted,
+            integrity: rule.integrity.map(|level| match level {
+                config::Integrity::Sealed => Integrity::Sealed,
+                config::Integrity::Values => Integrity::Values,
+            }),
+            nonces: match rule.nonces {
+                Some(config::Nonces::Random) => Nonces::Random,
+                Some(config::Nonces::Derived) | None => Nonces::Derived,
+            },
+        }
+    }
+}

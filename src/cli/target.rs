@@ -1,0 +1,148 @@
+//! Where results go: standard output, a file, the file itself, a folder.
+
+use std::collections::HashSet;
+use std::path::{Component, Path, PathBuf};
+
+use super::context::{any_path, given};
+use super::error::Error;
+use super::exit;
+use crate::document::Format;
+
+/// Flags that say where results go.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct TargetArgs {
+    /// Replace each file by its result
+    #[arg(short, long)]
+    pub(crate) in_place: bool,
+    /// Write the result to this file instead of standard output
+    #[arg(long, value_name = "FILE", value_parser = any_path(), overrides_with = "output")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write the results into this folder, under the names and folders that the files have
+    #[arg(long, value_name = "DIR", value_parser = any_path(), overrides_with = "output_dir")]
+    pub(crate) output_dir: Option<PathBuf>,
+}
+
+/// Where the results of a run go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// Standard output: one result.
+    Stdout,
+    /// This file: one result.
+    File(PathBuf),
+    /// The file that was read.
+    InPlace,
+    /// A folder.
+    Folder(PathBuf),
+}
+
+impl TargetArgs {
+    /// What the flags mean for these files; none of them is standard input.
+    pub(crate) fn resolve(&self, files: &[PathBuf]) -> Result<Target, Error> {
+        let conflict = |text: &str| Err(Error::new(exit::CONFLICT, text));
+        let target = match (
+            self.in_place,
+            given(self.output.as_deref()),
+            given(self.output_dir.as_deref()),
+        ) {
+            (false, None, None) => Target::Stdout,
+            (true, None, None) => Target::InPlace,
+            (false, Some(file), None) => Target::File(file.to_owned()),
+            (false, None, Some(folder)) => Target::Folder(folder.to_owned()),
+            _ => {
+                return conflict(
+                    "--in-place, --output and --output-dir exclude each other: give one of them",
+                );
+            }
+        };
+        match target {
+            Target::InPlace if files.is_empty() => {
+                conflict("standard input cannot be replaced: leave out --in-place")
+            }
+            Target::Folder(_) if files.is_empty() => {
+                conflict("standard input has no name to write under: use --output FILE")
+            }
+            Target::Stdout if files.len() > 1 => conflict(
+                "standard output holds one file: use --in-place or --output-dir DIR for several",
+            ),
+            Target::File(_) if files.len() > 1 => {
+                conflict("--output holds one file: use --in-place or --output-dir DIR for several")
+            }
+            Target::Folder(folder) => check_names(&folder, files).map(|()| Target::Folder(folder)),
+            target => Ok(target),
+        }
+    }
+}
+
+impl Target {
+    /// The file to write the result of `input` to; `None`: standard output.
+    ///
+    /// `converted`: the result is in this other format, which its name in a folder should show.
+    pub(crate) fn path_for(
+        &self,
+        input: Option<&Path>,
+        converted: Option<Format>,
+    ) -> Option<PathBuf> {
+        match self {
+            Self::Stdout => None,
+            Self::File(path) => Some(path.clone()),
+            Self::InPlace => input.map(Path::to_owned),
+            Self::Folder(folder) => {
+                let mut path = folder.join(name_in_folder(input?));
+                if let Some(format) = converted {
+                    path.set_extension(format.name());
+                }
+                Some(path)
+            }
+        }
+    }
+}
+
+/// The path below the folder: as given, if it stays below; else the name.
+fn name_in_folder(path: &Path) -> PathBuf {
+    let below = path.components().all(|it| matches!(it, Component::Normal(_) | Component::CurDir));
+    if below { path.to_owned() } else { path.file_name().map(PathBuf::from).unwrap_or_default() }
+}
+
+fn check_names(folder: &Path, files: &[PathBuf]) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    for file in files {
+        let name = name_in_folder(file);
+        if !seen.insert(name.clone()) {
+            let path = folder.join(name);
+            let text = format!("two of the files would be written to {}", path.display());
+            return Err(Error::new(exit::CONFLICT, text).about(file));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::{Target, TargetArgs};
+    use crate::document::Format;
+
+    fn paths(files: &[&str]) -> Vec<PathBuf> {
+        files.iter().map(PathBuf::from).collect()
+    }
+
+    #[test]
+    fn several_files_need_a_place_each() {
+        let stdout = TargetArgs::default();
+        assert!(stdout.resolve(&paths(&["a.yaml"])).is_ok());
+        assert!(stdout.resolve(&paths(&["a.yaml", "b.yaml"])).is_err());
+        let folder = TargetArgs { output_dir: Some("out".into()), ..TargetArgs::default() };
+        assert!(folder.resolve(&paths(&["x/a.yaml", "y/a.yaml"])).is_ok());
+        assert!(folder.resolve(&paths(&["/x/a.yaml", "/y/a.yaml"])).is_err());
+    }
+
+    #[test]
+    fn names_stay_below_the_folder() {
+        let target = Target::Folder("out".into());
+        let path = |name: &str, format| target.path_for(Some(Path::new(name)), format);
+        assert_eq!(path("x/a.yaml", None), Some("out/x/a.yaml".into()));
+        assert_eq!(path("../a.yaml", None), Some("out/a.yaml".into()));
+        assert_eq!(path("/x/a.yaml", Some(Format::Json)), Some("out/a.json".into()));
+    }
+}

@@ -1,0 +1,176 @@
+//! `waxseal verify`.
+
+use std::path::{Path, PathBuf};
+
+use super::batch::{self, Done, Order};
+use super::context::Ctx;
+use super::error::{Error, shorten};
+use super::exit::{self, Exit};
+use super::input::Input;
+use super::integrity::{code, describe, with_hint, word};
+use super::open::{self, Opened, ReadArgs, Trust};
+use crate::document::Format;
+use crate::file::{Verdict, Vouch};
+use crate::keys::KeyGroup;
+use crate::keyservice::RecoverError;
+use crate::os::git;
+
+/// Say what files prove: who could have written them
+///
+/// Exit codes: 0 sealed, 51 broken, 53 comments or spelling were changed, 54 the recipients were
+/// changed or nobody vouches for them, 55 another tool wrote the file. Of several files: 1 if one
+/// is not 0.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct VerifyArgs {
+    /// Files to verify
+    pub(crate) files: Vec<PathBuf>,
+    /// Let comments and spelling be: 53 passes
+    #[arg(long)]
+    pub(crate) values: bool,
+    /// Open every wrapped key within reach and compare
+    #[arg(long)]
+    pub(crate) keys: bool,
+    /// Compare with the version in this git commit: another data key, an older time or a worse
+    /// outcome fails (51)
+    #[arg(long, value_name = "REF", overrides_with = "since")]
+    pub(crate) since: Option<String>,
+    /// With --since: another data key is right, the file was rotated
+    #[arg(long, requires = "since")]
+    pub(crate) rotated: bool,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
+
+/// Runs `verify`.
+pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<Exit, Error> {
+    if args.files.is_empty() {
+        return Err(Error::new(exit::NO_FILE, "no file specified: verify takes FILE..."));
+    }
+    ctx.rules()?;
+    Ok(batch::run(ctx, &args.files, Order::SideBySide, |path| verify(ctx, args, path)))
+}
+
+fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
+    let line = |verdict| format!("{}: {}\n", path.display(), word(verdict)).into_bytes();
+    let input = Input::file(path, None, args.read.input_type, exit::NO_FILE)?;
+    let format = input.format;
+    let opened = match open::open_for_review(ctx, input, Trust::Verified) {
+        Ok(opened) => opened,
+        Err(error) if error.exit() == exit::BROKEN => {
+            return Ok(Done { finding: Some(error), ..Done::data(line(Verdict::Broken)) });
+        }
+        Err(error) => return Err(error),
+    };
+    let verdict = opened.file.outcome().verdict();
+    let mut done = Done::data(line(verdict));
+    let finding = if args.keys { compare_keys(ctx, &opened, &mut done) } else { Ok(()) };
+    let finding = finding.and_then(|()| match &args.since {
+        Some(reference) => compare_versions(ctx, args, path, format, reference, &opened),
+        None => Ok(()),
+    });
+    let finding = finding.and_then(|()| judge(args, &opened));
+    done.finding = finding.err().map(|error| error.about(path));
+    Ok(done)
+}
+
+fn judge(args: &VerifyArgs, opened: &Opened) -> Result<(), Error> {
+    let outcome = opened.file.outcome();
+    let verdict = match outcome.verdict() {
+        // What is left once the spelling is let be.
+        Verdict::Respelled if args.values => match outcome.recipients {
+            Vouch::Good => Verdict::Sealed,
+            Vouch::Bad => Verdict::RecipientsChanged,
+            Vouch::Zero => Verdict::RecipientsUnvouched,
+        },
+        verdict => verdict,
+    };
+    match code(verdict) {
+        exit::SUCCESS => Ok(()),
+        code => Err(with_hint(Error::new(code, describe(verdict)), verdict)),
+    }
+}
+
+/// Every wrapped key that somebody here can open holds the same data key.
+fn compare_keys(ctx: &Ctx, opened: &Opened, done: &mut Done) -> Result<(), Error> {
+    let keys: Vec<_> = opened.file.encrypted().metadata().wrapped_keys().collect();
+    let mut wrong = Vec::new();
+    for key in keys {
+        let name = shorten(&key.key().to_string());
+        let word = match ctx.keyring().recover(&[KeyGroup::new(vec![key.clone()])]) {
+            Ok(data_key) if data_key.expose_secret() == opened.data_key.expose_secret() => "opens",
+            Ok(_) => {
+                wrong.push(name.clone());
+                "holds another key"
+            }
+            Err(RecoverError::NoKeyWorked { .. }) => "out of reach",
+            Err(_) => "cannot be opened",
+        };
+        done.data.extend_from_slice(format!("  {name}: {word}\n").as_bytes());
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let text = format!("what is wrapped for {} is another data key", wrong.join(", "));
+    Err(Error::new(exit::RECIPIENTS, text)
+        .hint("`waxseal updatekeys` or `rotate` wraps the right one anew"))
+}
+
+/// The file is no step back from its version in a commit.
+fn compare_versions(
+    ctx: &Ctx,
+    args: &VerifyArgs,
+    path: &Path,
+    format: Format,
+    reference: &str,
+    new: &Opened,
+) -> Result<(), Error> {
+    let old = git::show(&ctx.absolute(path), reference)
+        .map_err(|error| Error::of(exit::GENERIC, &error))?;
+    // A new file has nothing to be compared with.
+    let Some(text) = old else { return Ok(()) };
+    let at = PathBuf::from(format!("{reference}:{}", path.display()));
+    let input = Input { path: Some(at.clone()), name: path.to_owned(), format, text };
+    let old = match open::open_for_review(ctx, input, Trust::Verified) {
+        Ok(old) => old,
+        // It was in the open, or somebody else's: nothing can be worse.
+        Err(error) if error.exit() == exit::GENERIC => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let failed = |text: String| Err(Error::new(exit::BROKEN, text));
+    let same_key = old.data_key.expose_secret() == new.data_key.expose_secret();
+    if !same_key && !args.rotated {
+        return failed(format!("it has another data key than {}", at.display()))
+            .map_err(|error| error.hint("if it was rotated, say so with --rotated"));
+    }
+    let time = |opened: &Opened| opened.file.encrypted().metadata().lastmodified();
+    if time(new).unix() + CLOCK_TOLERANCE < time(&old).unix() {
+        return failed(format!(
+            "it is older ({}) than {} ({})",
+            time(new).seconds(),
+            at.display(),
+            time(&old).seconds()
+        ));
+    }
+    let rank = |opened: &Opened| rank(opened.file.outcome().verdict());
+    if rank(new) > rank(&old) {
+        let verdict = new.file.outcome().verdict();
+        let text = format!("{} was better: {}", at.display(), describe(verdict));
+        return Err(with_hint(Error::new(code(verdict), text), verdict));
+    }
+    Ok(())
+}
+
+/// The lower, the better.
+fn rank(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Sealed => 0,
+        Verdict::Respelled => 1,
+        Verdict::RecipientsUnvouched => 2,
+        Verdict::RecipientsChanged => 3,
+        Verdict::Sops => 4,
+        Verdict::Broken => 5,
+    }
+}
+
+/// Seconds by which two machines' clocks may differ.
+const CLOCK_TOLERANCE: i64 = 2;

@@ -1,0 +1,282 @@
+//! Bad input: codes, words, and never a secret.
+
+use expect_test::{Expect, expect};
+
+use super::Sandbox;
+
+const SECRET: &str = "hunter2-planted";
+
+#[track_caller]
+fn check(sandbox: &Sandbox, words: &[&str], expected: &Expect) {
+    let run = sandbox.run(words);
+    assert!(!run.stdout.contains(SECRET) && !run.stderr.contains(SECRET), "{words:?}");
+    expected.assert_eq(&sandbox.transcript(&run));
+}
+
+#[test]
+fn files_that_are_not_what_they_should_be() {
+    let sandbox = Sandbox::new();
+    sandbox.write("plain.yaml", &format!("pw: {SECRET}\n"));
+    sandbox.write("broken.yaml", &format!("pw: [{SECRET}\n"));
+    sandbox.write("twice.yaml", &format!("pw: {SECRET}\npw: {SECRET}\n"));
+    sandbox.write("empty.yaml", "");
+    sandbox.write("lone.yaml", &format!("{SECRET}\n"));
+    sandbox.write("sops.yaml", &format!("pw: {SECRET}\nsops: 1\n"));
+    sandbox.write("a.env", &format!("PW={SECRET}\n"));
+    sandbox.write("a.ini", &format!("[x]\npw = {SECRET}\n"));
+    sandbox.write("a.bin", SECRET);
+    std::fs::write(sandbox.path("latin.yaml"), b"pw: \xe9t\xe9\n").expect("written");
+    std::fs::create_dir(sandbox.path("dir.yaml")).expect("made");
+
+    check(
+        &sandbox,
+        &["decrypt", "plain.yaml"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: plain.yaml: sops metadata not found
+        hint: the file is not encrypted: `waxseal encrypt --in-place` does that
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["decrypt", "broken.yaml"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: broken.yaml: line 1, column 5: a bracket that is never closed
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["encrypt", "broken.yaml"],
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: broken.yaml: line 1, column 5: a bracket that is never closed
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["encrypt", "twice.yaml"],
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: twice.yaml: line 2, column 1: the key ["pw"] stands twice (first at line 1, column 1); rename or remove one of them
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["encrypt", "empty.yaml"],
+        &expect![[r#"
+        exit 92
+        --- stderr
+        error: empty.yaml: there is nothing to encrypt: the file holds no document
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["encrypt", "lone.yaml"],
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: lone.yaml: line 1, column 1: a document that is a single value cannot be sealed; put it under a key
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["encrypt", "sops.yaml"],
+        &expect![[r#"
+        exit 203
+        --- stderr
+        error: sops.yaml: line 2, column 1: the file already has a top-level entry called 'sops'
+        hint: an encrypted file is changed with `waxseal edit`, `set` or `rotate`; in a plaintext, give that entry another name
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["encrypt", "missing.yaml"],
+        &expect![[r#"
+        exit 100
+        --- stderr
+        error: missing.yaml: no such file
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["decrypt", "missing.env"],
+        &expect![[r#"
+        exit 100
+        --- stderr
+        error: missing.env: no such file
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["encrypt", "dir.yaml"],
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: dir.yaml: is a directory
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["encrypt", "latin.yaml"],
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: latin.yaml: is not UTF-8: line 1, column 5
+    "#]],
+    );
+    for (name, kind) in [("a.env", "dotenv"), ("a.ini", "ini"), ("a.bin", "binary")] {
+        let before = sandbox.read(name);
+        for words in [
+            &["encrypt", "-i", name][..],
+            &["decrypt", name],
+            &["rotate", "-i", name],
+            &["edit", name],
+        ] {
+            let stderr = sandbox.run(words).fails(1);
+            let line =
+                format!("error: {name}: {kind} files are not sealed yet; nothing was changed");
+            assert_eq!(stderr.lines().next(), Some(line.as_str()));
+        }
+        assert_eq!(sandbox.read(name), before);
+    }
+}
+
+#[test]
+fn sealed_files_that_were_damaged() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", &format!("pw: {SECRET}\nuser: me\n"));
+    let file = sandbox.read("a.yaml");
+    let line = |start: &str| {
+        let at = file.find(start).expect("there");
+        file[at..].split_inclusive('\n').next().expect("a line").to_owned()
+    };
+    let cases: [(&str, String, Expect); 6] = [
+        (
+            "plain value",
+            file.replace(&line("user: "), &format!("user: {SECRET}\n")),
+            expect![[r#"
+            exit 25
+            --- stderr
+            error: a.yaml: line 2, column 7: ["user"] should be encrypted and is not
+        "#]],
+        ),
+        (
+            "value gone",
+            file.replace(&line("user: "), ""),
+            expect![[r#"
+            exit 51
+            --- stderr
+            error: a.yaml: the MAC does not match: values were added, removed, reordered or changed without the key
+            hint: compare it with an earlier version: git log -p shows who changed what
+            hint: if the change was meant, `waxseal reseal` vouches for the file after a review
+        "#]],
+        ),
+        (
+            "no MAC",
+            file.replace(&line("    mac: "), ""),
+            expect![[r#"
+            exit 51
+            --- stderr
+            error: a.yaml: the file has no MAC: somebody removed it, or a broken tool wrote the file
+            hint: compare it with an earlier version: git log -p shows who changed what
+            hint: if the change was meant, `waxseal reseal` vouches for the file after a review
+        "#]],
+        ),
+        (
+            "another time",
+            file.replace(
+                &line("    lastmodified: "),
+                "    lastmodified: \"2020-01-01T00:00:00Z\"\n",
+            ),
+            expect![[r#"
+            exit 51
+            --- stderr
+            error: a.yaml: the MAC does not open: it, or lastmodified, was changed without the key
+            hint: compare it with an earlier version: git log -p shows who changed what
+            hint: if the change was meant, `waxseal reseal` vouches for the file after a review
+        "#]],
+        ),
+        (
+            "no version",
+            file.replace(&line("    version: "), ""),
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: a.yaml: version in the metadata is not a version such as 3.13.3
+        "#]],
+        ),
+        (
+            "metadata twice",
+            format!("{file}sops: {{}}\n"),
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: a.yaml: line LAST, column 1: there is a second entry called 'sops' (first at line 3, column 1)
+        "#]],
+        ),
+    ];
+    for (name, text, expected) in cases {
+        assert_ne!(text, file, "{name}");
+        sandbox.write("a.yaml", &text);
+        let run = sandbox.run(&["decrypt", "a.yaml"]);
+        assert!(!run.stderr.contains(SECRET) && run.stdout.is_empty(), "{name}");
+        let last = format!("line {},", text.lines().count());
+        expected.assert_eq(&sandbox.transcript(&run).replace(&last, "line LAST,"));
+        let code = run.code.expect("a code");
+        for words in [
+            &["decrypt", "-i", "a.yaml"][..],
+            &["rotate", "-i", "a.yaml"],
+            &["set", "a.yaml", "[\"x\"]", "1"],
+            &["decrypt", "--output", "target", "a.yaml"],
+        ] {
+            let stderr = sandbox.run(words).fails(code);
+            assert!(!stderr.contains(SECRET) && !stderr.contains("ignore"), "{stderr}");
+            assert_eq!(sandbox.read("a.yaml"), text, "{name}");
+            assert!(!sandbox.path("target").exists());
+        }
+    }
+}
+
+#[test]
+fn a_damaged_configuration_fails_every_command_that_reads_one() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    sandbox.write(".sops.yaml", "creation_rules:\n  - age: [x\n");
+    for words in [
+        &["decrypt", "a.yaml"][..],
+        &["encrypt", "a.yaml"],
+        &["set", "a.yaml", "[\"a\"]", "1"],
+        &["updatekeys", "a.yaml"],
+    ] {
+        let stderr = sandbox.run(words).fails(1);
+        assert!(stderr.starts_with("error: .sops.yaml: line 2, column 10: "), "{stderr}");
+    }
+    let stderr = sandbox.run(&["decrypt", "--config", "nowhere.yaml", "a.yaml"]).fails(1);
+    assert_eq!(stderr, "error: nowhere.yaml: no such file\n");
+    sandbox.run(&["decrypt", "--config", "", "--decryption-order", "age,age", "a.yaml"]).fails(112);
+}
+
+#[test]
+fn keys_of_kinds_that_are_not_built_in_are_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "a: 1\n");
+    sandbox.write(".sops.yaml", "creation_rules:\n  - pgp: ABCD\n");
+    check(
+        &sandbox,
+        &["encrypt", "a.yaml"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: a.yaml: cannot wrap the data key
+          ABCD: pgp keys are not supported yet
+    "#]],
+    );
+    let sandbox = sandbox.with("SOPS_PGP_FP", "EF01");
+    let stderr = sandbox.run(&["encrypt", "a.yaml"]).fails(1);
+    assert!(stderr.contains("EF01: pgp keys are not supported yet"), "{stderr}");
+}

@@ -1,0 +1,121 @@
+//! `decrypt`: where it goes and in which form.
+
+use expect_test::expect;
+
+use super::Sandbox;
+
+const PLAIN: &str = "# top\nname: it\nport: 0x1F\nlist:\n  - 1\n  - two\n  - \"three\"\non: true\n";
+
+#[test]
+fn a_file_goes_where_it_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("s/a.yaml", PLAIN);
+    assert_eq!(sandbox.run(&["decrypt", "s/a.yaml"]).ok(), PLAIN);
+    assert_eq!(sandbox.run(&["decrypt", "s/a.yaml", "--output", "out.yaml"]).ok(), "");
+    assert_eq!(sandbox.read("out.yaml"), PLAIN);
+    assert_eq!(sandbox.run(&["decrypt", "--output-dir", "d", "s/a.yaml"]).ok(), "");
+    assert_eq!(sandbox.read("d/s/a.yaml"), PLAIN);
+    assert_eq!(sandbox.run(&["decrypt", "--output", "/dev/stdout", "s/a.yaml"]).ok(), PLAIN);
+    let run = sandbox.run(&["decrypt", "--output", "/dev/stderr", "s/a.yaml"]);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", PLAIN));
+    assert_eq!(sandbox.run(&["decrypt", "-i", "s/a.yaml"]).ok(), "");
+    assert_eq!(sandbox.read("s/a.yaml"), PLAIN);
+}
+
+#[test]
+fn standard_input_is_decrypted() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    let sealed = sandbox.read("a.yaml");
+    let by_type = sandbox.run_with(&["decrypt", "--input-type", "yaml"], &sealed).ok();
+    let by_name = sandbox.run_with(&["decrypt", "--filename-override", "x.yml"], &sealed).ok();
+    let device = sandbox.run_with(&["decrypt", "--input-type", "yaml", "/dev/stdin"], &sealed).ok();
+    assert_eq!([by_type.as_str(), &by_name, &device], [PLAIN; 3]);
+    let run = sandbox.run_with(&["decrypt"], &sealed);
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: standard input: binary files are not sealed yet; nothing was changed
+        hint: YAML, JSON and TOML are known by the end of the name; --input-type yaml, json or toml says it otherwise
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
+}
+
+#[test]
+fn parts_are_extracted() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    let extract = |path: &str, kind: &str| {
+        sandbox.run(&["decrypt", "--extract", path, "--output-type", kind, "a.yaml"]).ok()
+    };
+    assert_eq!(extract("[\"name\"]", "yaml"), "it");
+    assert_eq!(extract("['name']", "json"), "it");
+    assert_eq!(extract("[\"list\"][1]", "yaml"), "two");
+    assert_eq!(extract("[\"port\"]", "yaml"), "31\n");
+    assert_eq!(extract("[\"port\"]", "json"), "31");
+    assert_eq!(extract("[\"on\"]", "yaml"), "true\n");
+    assert_eq!(extract("[\"list\"]", "yaml"), "- 1\n- two\n- three\n");
+    assert_eq!(extract("[\"list\"]", "json"), "[\n\t1,\n\t\"two\",\n\t\"three\"\n]");
+    assert_eq!(extract("[\"list\"]", "toml"), "[1, \"two\", \"three\"]\n");
+    for (path, code) in [
+        ("[\"nothing\"]", 1),
+        ("[\"list\"][9]", 1),
+        ("[\"name\"][0]", 1),
+        ("[0]", 1),
+        ("name", 91),
+        ("[\"", 91),
+        ("[]", 91),
+    ] {
+        let stderr = sandbox.run(&["decrypt", "--extract", path, "a.yaml"]).fails(code);
+        let said = stderr.contains("error parsing --extract path:");
+        assert_eq!(said, code == 91, "{stderr}");
+    }
+}
+
+#[test]
+fn another_format_is_written_in_its_canonical_form() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    let run = sandbox.run(&["decrypt", "--output-type", "json", "a.yaml"]);
+    expect![[r#"
+        exit 0
+        --- stdout
+        {
+        	"name": "it",
+        	"port": 31,
+        	"list": [
+        		1,
+        		"two",
+        		"three"
+        	],
+        	"on": true
+        }
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
+    sandbox.run(&["decrypt", "--output-type", "toml", "--output-dir", "d", "a.yaml"]).ok();
+    assert!(sandbox.read("d/a.toml").starts_with("name = \"it\"\n"));
+    sandbox.sealed("two.yaml", "a: 1\n---\nb: 2\n");
+    let stderr = sandbox.run(&["decrypt", "--output-type", "json", "two.yaml"]).fails(4);
+    assert!(stderr.contains("holds 2 documents; json holds one"), "{stderr}");
+    sandbox.sealed("null.yaml", "a: null\nb: 1\n");
+    sandbox.run(&["decrypt", "--output-type", "toml", "null.yaml"]).fails(4);
+    sandbox.run(&["decrypt", "--output-type", "dotenv", "a.yaml"]).fails(1);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let sandbox = Sandbox::new();
+    let long: String = (0..20_000).map(|n| format!("k{n}: value\n")).collect();
+    sandbox.sealed("a.yaml", &long);
+    let mut command = sandbox.command("sh");
+    let program = env!("CARGO_BIN_EXE_waxseal");
+    command.args([
+        "-c",
+        "{ \"$1\" decrypt a.yaml; echo \"code $?\" >&2; } | head -c 1",
+        "sh",
+        program,
+    ]);
+    let output = command.output().expect("run");
+    assert_eq!(output.stdout, b"k");
+    assert_eq!(String::from_utf8(output.stderr).expect("UTF-8"), "code 0\n");
+}

@@ -1,0 +1,130 @@
+//! `edit`, with editors that are scripts.
+
+use std::fs;
+
+use expect_test::expect;
+
+use super::{Sandbox, tokens};
+
+const PLAIN: &str = "# mine\na: 'one'\nb: 2 # two\n";
+
+#[test]
+fn a_saved_change_is_sealed() {
+    let sandbox =
+        Sandbox::new().editor("cp \"$1\" seen; basename \"$1\" > name; sed -i s/one/uno/ \"$1\"");
+    sandbox.sealed("a.yaml", PLAIN);
+    let before = sandbox.read("a.yaml");
+    assert_eq!(sandbox.run(&["edit", "a.yaml"]).ok(), "");
+    // Shown as its owner wrote it, under its own name.
+    assert_eq!(sandbox.read("seen"), PLAIN);
+    assert_eq!(sandbox.read("name"), "a.yaml\n");
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), PLAIN.replace("one", "uno"));
+    assert_eq!(sandbox.run(&["verify", "a.yaml"]).ok(), "a.yaml: sealed\n");
+    let after = sandbox.read("a.yaml");
+    let changed = tokens(&before).iter().zip(tokens(&after)).filter(|(a, b)| **a != *b).count();
+    assert_eq!(changed, 2, "the value and the MAC");
+    let left: Vec<_> = fs::read_dir(sandbox.dir.path())
+        .expect("readable")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("waxseal-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn nothing_changed_is_200_and_not_a_byte() {
+    let sandbox = Sandbox::new().editor("true");
+    sandbox.sealed("a.yaml", PLAIN);
+    let before = sandbox.read("a.yaml");
+    let run = sandbox.run(&["edit", "a.yaml"]);
+    expect![[r#"
+        exit 200
+        --- stderr
+        a.yaml: not changed: nothing was written
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
+    assert_eq!(sandbox.read("a.yaml"), before);
+    assert_eq!(sandbox.run(&["edit", "new.yaml"]).code, Some(200));
+    assert!(!sandbox.path("new.yaml").exists());
+}
+
+#[test]
+fn a_broken_edit_ends_without_a_terminal() {
+    let sandbox =
+        Sandbox::new().editor("echo run >> runs; printf 'a: [hunter2\\nb: 1\\n' > \"$1\"");
+    sandbox.sealed("a.yaml", PLAIN);
+    let before = sandbox.read("a.yaml");
+    let run = sandbox.run(&["edit", "a.yaml"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    assert!(run.stderr.starts_with("error: a.yaml: line ") && run.stderr.contains(", column "));
+    assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
+    assert_eq!(sandbox.read("runs"), "run\n");
+    assert_eq!(sandbox.read("a.yaml"), before);
+}
+
+#[test]
+fn a_failing_editor_is_201() {
+    let sandbox = Sandbox::new().editor("echo x: 1 > \"$1\"; exit 3");
+    sandbox.sealed("a.yaml", PLAIN);
+    let before = sandbox.read("a.yaml");
+    let stderr = sandbox.run(&["edit", "a.yaml"]).fails(201);
+    assert!(stderr.contains("nothing is changed"), "{stderr}");
+    assert_eq!(sandbox.read("a.yaml"), before);
+    sandbox.with("SOPS_EDITOR", "/nowhere/vi").run(&["edit", "a.yaml"]).fails(201);
+}
+
+#[test]
+fn a_file_that_was_written_meanwhile_is_left_and_the_edit_is_kept_sealed() {
+    let sandbox = Sandbox::new().editor("sed -i s/one/hunter2/ \"$1\"; cp other.yaml a.yaml");
+    sandbox.sealed("other.yaml", "other: 1\n");
+    sandbox.sealed("a.yaml", PLAIN);
+    let other = sandbox.read("other.yaml");
+    let run = sandbox.run(&["edit", "a.yaml"]);
+    expect![[r#"
+        exit 3
+        --- stderr
+        error: a.yaml: was changed by another program meanwhile
+        hint: your edit is kept, sealed: waxseal decrypt --extract '["data"]' a.yaml.edit.json
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
+    assert_eq!(sandbox.read("a.yaml"), other);
+    assert!(!sandbox.read("a.yaml.edit.json").contains("hunter2"));
+    let kept = sandbox.run(&["decrypt", "--extract", "[\"data\"]", "a.yaml.edit.json"]).ok();
+    assert_eq!(kept, PLAIN.replace("one", "hunter2"));
+    // The next one does not replace it.
+    sandbox.sealed("b.yaml", PLAIN);
+    fs::copy(sandbox.path("b.yaml"), sandbox.path("a.yaml")).expect("copied");
+    sandbox.run(&["edit", "a.yaml"]).fails(3);
+    assert!(sandbox.path("a.yaml.edit-2.json").exists());
+}
+
+#[test]
+fn a_new_file_begins_with_an_example() {
+    let sandbox =
+        Sandbox::new().editor("cp \"$1\" \"seen-${1##*/}\"; sed -i s/example_value1/mine/ \"$1\"");
+    for name in ["n.yaml", "n.json", "n.toml"] {
+        sandbox.run(&["edit", name]).ok();
+        let seen = sandbox.read(&format!("seen-{name}"));
+        assert_eq!(sandbox.run(&["decrypt", name]).ok(), seen.replace("example_value1", "mine"));
+        assert_eq!(sandbox.run(&["verify", name]).ok(), format!("{name}: sealed\n"));
+    }
+    let bare = Sandbox::bare().editor("true");
+    let run = bare.run(&["edit", "n.yaml"]);
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: n.yaml: config file not found, or has no creation rules, and no keys provided through command line options
+        hint: `waxseal init` makes an identity and a .sops.yaml; --age names recipients directly
+    "#]]
+    .assert_eq(&bare.transcript(&run));
+}
+
+#[test]
+fn several_files_are_edited_one_after_the_other() {
+    let sandbox = Sandbox::new().editor("sed -i s/one/uno/ \"$1\"");
+    sandbox.sealed("a.yaml", "a: one\n");
+    sandbox.sealed("b.yaml", "b: two\n");
+    sandbox.sealed("c.yaml", "c: one\n");
+    sandbox.run(&["edit", "a.yaml", "b.yaml", "c.yaml"]).ok();
+    assert_eq!(sandbox.run(&["decrypt", "c.yaml"]).ok(), "c: uno\n");
+}

@@ -1,0 +1,86 @@
+//! `set` and `unset`.
+
+use super::{Sandbox, tokens};
+
+#[test]
+fn one_value_changes_and_nothing_else() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "# top\na: 'one' # c\nb: [1, 2]\n");
+    let before = sandbox.read("a.yaml");
+    sandbox.run(&["set", "a.yaml", "[\"a\"]", "\"two\""]).ok();
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "# top\na: 'two' # c\nb: [1, 2]\n");
+    let after = sandbox.read("a.yaml");
+    let changed = tokens(&before).iter().zip(tokens(&after)).filter(|(a, b)| **a != *b).count();
+    assert_eq!(changed, 2, "the value and the MAC");
+    sandbox.run(&["set", "a.yaml", "[\"b\"][2]", "3"]).ok();
+    sandbox.run(&["set", "a.yaml", "[\"new\"][\"deep\"]", "{\"x\": true, \"b\": null}"]).ok();
+    sandbox.run(&["unset", "a.yaml", "[\"b\"][0]"]).ok();
+    let json = sandbox.run(&["decrypt", "--output-type", "json", "a.yaml"]).ok();
+    let tight: String = json.split_whitespace().collect();
+    assert_eq!(tight, "{\"a\":\"two\",\"b\":[2,3],\"new\":{\"deep\":{\"x\":true,\"b\":null}}}");
+    assert_eq!(sandbox.run(&["verify", "a.yaml"]).ok(), "a.yaml: sealed\n");
+}
+
+#[test]
+fn many_files_take_the_same_value() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    sandbox.sealed("b.json", "{\"a\": 1}\n");
+    sandbox.run(&["set", "a.yaml", "b.json", "[\"a\"]", "-7"]).ok();
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: -7\n");
+    assert_eq!(sandbox.run(&["decrypt", "b.json"]).ok(), "{\"a\": -7}\n");
+    sandbox.run(&["unset", "a.yaml", "b.json", "[\"a\"]", "--idempotent"]).ok();
+    assert_eq!(sandbox.run(&["decrypt", "b.json"]).ok(), "{}\n");
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "{}\n");
+}
+
+#[test]
+fn values_come_from_elsewhere() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    sandbox.run_with(&["set", "--value-stdin", "a.yaml", "[\"a\"]"], "\"hunter2\"\n").ok();
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: hunter2\n");
+    sandbox.write("v.json", " 5 \n");
+    sandbox.run(&["set", "a.yaml", "[\"a\"]", "v.json", "--value-file"]).ok();
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: 5\n");
+}
+
+#[test]
+fn idempotent_leaves_the_file_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 5\nb:\n  - x\n");
+    let before = sandbox.read("a.yaml");
+    sandbox.run(&["set", "--idempotent", "a.yaml", "[\"a\"]", "5"]).ok();
+    sandbox.run(&["set", "a.yaml", "[\"a\"]", "5"]).ok();
+    sandbox.run(&["unset", "--idempotent", "a.yaml", "[\"c\"]"]).ok();
+    sandbox.run(&["unset", "--idempotent", "a.yaml", "[\"b\"][4]"]).ok();
+    assert_eq!(sandbox.read("a.yaml"), before);
+    sandbox.run(&["unset", "a.yaml", "[\"c\"]"]).fails(1);
+    sandbox.run(&["unset", "--idempotent", "a.yaml", "[\"a\"][\"x\"]"]).fails(1);
+    assert_eq!(sandbox.read("a.yaml"), before);
+}
+
+#[test]
+fn codes_of_what_cannot_be_set() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 5\nm:\n  k: v\n");
+    let before = sandbox.read("a.yaml");
+    for (words, code) in [
+        (&["set", "a.yaml", "[\"a\"]"][..], 100),
+        (&["set", "a.yaml", "a", "1"], 7),
+        (&["set", "a.yaml", "", "1"], 7),
+        (&["set", "a.yaml", "[\"m\"][0]", "1"], 7),
+        (&["set", "a.yaml", "[\"a\"]", "hunter2"], 7),
+        (&["set", "a.yaml", "[\"a\"]", ""], 7),
+        (&["set", "a.yaml", "[\"sops\"]", "1"], 203),
+        (&["set", "--value-file", "--value-stdin", "a.yaml", "[\"a\"]"], 1),
+        (&["set", "--value-file", "a.yaml", "[\"a\"]", "nowhere"], 1),
+        (&["set", "missing.yaml", "[\"a\"]", "1"], 2),
+        (&["unset", "a.yaml"], 100),
+        (&["unset", "missing.yaml", "[\"a\"]"], 2),
+    ] {
+        let stderr = sandbox.run(words).fails(code);
+        assert!(!stderr.contains("hunter2"), "{stderr}");
+    }
+    assert_eq!(sandbox.read("a.yaml"), before);
+}

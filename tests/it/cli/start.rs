@@ -1,0 +1,112 @@
+//! `init`, `keygen`, help.
+
+use std::os::unix::fs::PermissionsExt;
+
+use expect_test::expect;
+
+use super::{Sandbox, text};
+
+#[test]
+fn nothing_else_is_needed_to_start() {
+    let sandbox = Sandbox::bare();
+    let recipient = sandbox.run(&["init"]).ok();
+    assert!(recipient.starts_with("age1") && recipient.ends_with('\n'));
+    assert!(sandbox.read(".sops.yaml").contains(recipient.trim()));
+    let keys = sandbox.home().join(".config/sops/age/keys.txt");
+    let mode = std::fs::metadata(&keys).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    // A second time nothing is made anew.
+    let config = sandbox.read(".sops.yaml");
+    assert_eq!(sandbox.run(&["init"]).ok(), recipient);
+    assert_eq!(sandbox.read(".sops.yaml"), config);
+
+    sandbox.write("a.yaml", "pw: hunter2 # mine\n");
+    assert_eq!(sandbox.run(&["encrypt", "-i", "a.yaml"]).ok(), "");
+    assert!(!sandbox.read("a.yaml").contains("hunter2"));
+    assert_eq!(sandbox.run(&["verify", "a.yaml"]).ok(), "a.yaml: sealed\n");
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "pw: hunter2 # mine\n");
+}
+
+#[test]
+fn init_takes_the_identity_that_is_there() {
+    let sandbox = Sandbox::bare();
+    let path = sandbox.path("my-key.txt");
+    let recipient = sandbox.run(&["keygen", "-o", "my-key.txt"]).ok();
+    let sandbox = sandbox.with("SOPS_AGE_KEY_FILE", &text(&path));
+    assert_eq!(sandbox.run(&["init"]).ok(), recipient);
+    assert!(!sandbox.home().join(".config").exists());
+    let other = Sandbox::bare();
+    assert_eq!(other.run(&["init", "--age", recipient.trim()]).ok(), recipient);
+    assert!(!other.home().join(".config").exists());
+}
+
+#[test]
+fn keygen_never_replaces_a_file() {
+    let sandbox = Sandbox::bare();
+    let printed = sandbox.run(&["keygen"]).ok();
+    assert!(printed.contains("\nAGE-SECRET-KEY-1"));
+    sandbox.write("k.txt", "mine");
+    let run = sandbox.run(&["keygen", "-o", "k.txt"]);
+    expect![[r#"
+        exit 3
+        --- stderr
+        error: k.txt: exists already: an identity is never replaced
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
+    assert_eq!(sandbox.read("k.txt"), "mine");
+}
+
+#[test]
+fn an_identity_is_no_recipient_and_is_not_shown() {
+    let sandbox = Sandbox::bare();
+    let identity = sandbox.run(&["keygen"]).ok();
+    let secret = identity.lines().last().expect("a line");
+    sandbox.write("a.yaml", "a: 1\n");
+    sandbox.write(".sops.yaml", &format!("creation_rules:\n    - age: {secret}\n"));
+    for words in [
+        &["init", "--age", secret][..],
+        &["encrypt", "a.yaml"],
+        &["encrypt", "--age", secret, "a.yaml"],
+    ] {
+        let run = sandbox.run(words);
+        let shown = format!("{}{}", run.stdout, run.stderr);
+        assert!(run.code == Some(1) && !shown.contains(&secret[..24]), "{shown}");
+        assert!(shown.contains("a secret"), "{shown}");
+    }
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let sandbox = Sandbox::bare();
+    let version = format!("waxseal {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(sandbox.run(&["--version"]).ok(), version);
+    let help = sandbox.run(&["--help"]).ok();
+    for command in [
+        "init",
+        "keygen",
+        "encrypt",
+        "decrypt",
+        "edit",
+        "set",
+        "unset",
+        "rotate",
+        "updatekeys",
+        "verify",
+        "reseal",
+        "recipients",
+    ] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}");
+        assert!(sandbox.run(&[command, "--help"]).ok().contains("Usage:"));
+    }
+}
+
+#[test]
+fn what_cannot_be_understood_is_no_data() {
+    let sandbox = Sandbox::bare();
+    for words in [&["--nonsense"][..], &["decrypt", "--nonsense", "a"], &["nonsense"], &[]] {
+        let run = sandbox.run(words);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{words:?}");
+        assert!(!run.stderr.is_empty());
+    }
+}

@@ -1,0 +1,193 @@
+//! `verify`, `reseal`, `integrity`.
+
+use expect_test::expect;
+
+use super::Sandbox;
+
+const PLAIN: &str = "a: one\nb: two\nc_unencrypted: 3 # said\n";
+
+#[test]
+fn comments_and_spelling_are_reported() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    let respelled = sandbox.read("a.yaml").replacen("a: ", "a:   ", 1);
+    sandbox.write("a.yaml", &respelled);
+    let run = sandbox.run(&["verify", "a.yaml"]);
+    expect![[r#"
+        exit 53
+        --- stdout
+        a.yaml: respelled
+        --- stderr
+        error: a.yaml: values and structure are authentic; comments, quoting or spacing were changed without the key
+        hint: review the file, then `waxseal reseal` vouches for it
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
+    assert_eq!(sandbox.run(&["verify", "--values", "a.yaml"]).ok(), "a.yaml: respelled\n");
+
+    // A `set` vouches for nothing that it did not see.
+    sandbox.run(&["set", "a.yaml", "[\"b\"]", "\"new\""]).ok();
+    assert_eq!(sandbox.run(&["verify", "a.yaml"]).code, Some(53));
+    sandbox.run(&["reseal", "a.yaml"]).fails(1);
+    sandbox.run(&["reseal", "--yes", "a.yaml"]).ok();
+    assert_eq!(sandbox.run(&["verify", "a.yaml"]).ok(), "a.yaml: sealed\n");
+}
+
+#[test]
+fn integrity_is_the_strictest_of_all_who_ask() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    sandbox.run(&["decrypt", "--integrity", "sealed", "a.yaml"]).ok();
+    let respelled = sandbox.read("a.yaml").replacen("a: ", "a:   ", 1);
+    sandbox.write("a.yaml", &respelled);
+    sandbox.run(&["decrypt", "--integrity", "values", "a.yaml"]).ok();
+    let run = sandbox.run(&["decrypt", "--integrity", "sealed", "a.yaml"]);
+    expect![[r#"
+        exit 53
+        --- stderr
+        error: a.yaml: values and structure are authentic; comments, quoting or spacing were changed without the key (integrity: sealed is asked for)
+        hint: review the file, then `waxseal reseal` vouches for it
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
+    sandbox.run(&["set", "--integrity", "sealed", "a.yaml", "[\"a\"]", "1"]).fails(53);
+    let rule = sandbox.read(".sops.yaml") + "      integrity: sealed\n";
+    sandbox.write(".sops.yaml", &rule);
+    sandbox.run(&["decrypt", "a.yaml"]).fails(53);
+    sandbox.run(&["decrypt", "--integrity", "values", "a.yaml"]).fails(53);
+    sandbox.run(&["decrypt", "--config", "/dev/null", "a.yaml"]).ok();
+    let sandbox = sandbox.with("WAXSEAL_INTEGRITY", "sealed");
+    sandbox.run(&["decrypt", "--config", "/dev/null", "a.yaml"]).fails(53);
+}
+
+#[test]
+fn what_is_moved_or_added_is_broken_everywhere() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    let file = sandbox.read("a.yaml");
+    for tampered in [
+        file.replacen("c_unencrypted: 3", "c_unencrypted: 4", 1),
+        file.replacen("\nb: ", "\nd: {}\nb: ", 1),
+    ] {
+        assert_ne!(tampered, file);
+        sandbox.write("a.yaml", &tampered);
+        for words in [
+            &["decrypt", "a.yaml"][..],
+            &["set", "a.yaml", "[\"a\"]", "1"],
+            &["unset", "a.yaml", "[\"a\"]"],
+            &["rotate", "-i", "a.yaml"],
+            &["edit", "a.yaml"],
+        ] {
+            let stderr = sandbox.run(words).fails(51);
+            assert!(!stderr.contains("ignore"), "{stderr}");
+        }
+        let run = sandbox.run(&["verify", "a.yaml"]);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(51), "a.yaml: broken\n"));
+        assert_eq!(sandbox.read("a.yaml"), tampered);
+        assert!(sandbox.run(&["decrypt", "--ignore-mac", "a.yaml"]).ok().starts_with("a: one\n"));
+        sandbox.run(&["reseal", "-y", "a.yaml"]).ok();
+        assert_eq!(sandbox.run(&["verify", "a.yaml"]).ok(), "a.yaml: sealed\n");
+    }
+    // An empty map is no value to the MAC of sops: only the seal sees it.
+    sandbox.write("a.yaml", &file.replacen("\nb: ", "\nd: {}\nb: ", 1));
+    sandbox.run(&["set", "--ignore-mac", "a.yaml", "[\"a\"]", "1"]).fails(51);
+}
+
+#[test]
+fn swapped_values_do_not_open() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    let file = sandbox.read("a.yaml");
+    let swapped =
+        file.replacen("a: ", "x: ", 1).replacen("b: ", "a: ", 1).replacen("x: ", "b: ", 1);
+    sandbox.write("a.yaml", &swapped);
+    let run = sandbox.run(&["decrypt", "a.yaml"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(25), ""));
+    assert!(run.stderr.contains("cannot decrypt [\"b\"]"), "{}", run.stderr);
+    assert_eq!(sandbox.run(&["verify", "--keys", "a.yaml"]).code, Some(25));
+}
+
+#[test]
+fn every_wrapped_key_is_compared() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    sandbox.sealed("b.yaml", "a: 1\n");
+    assert_eq!(
+        sandbox.masked(&sandbox.run(&["verify", "--keys", "a.yaml"]).ok()),
+        "a.yaml: sealed\n  age1ME: opens\n"
+    );
+    // The wrapped key of another file is behind that of this one.
+    let (a, b) = (sandbox.read("a.yaml"), sandbox.read("b.yaml"));
+    let entry = |file: &str| {
+        let from = file.find("        - enc: |").expect("an entry");
+        let to = file.find("    lastmodified:").expect("its end");
+        file[from..to].to_owned()
+    };
+    sandbox.write("a.yaml", &a.replace(&entry(&a), &format!("{}{}", entry(&a), entry(&b))));
+    let run = sandbox.run(&["verify", "--keys", "a.yaml"]);
+    assert_eq!(run.code, Some(54));
+    assert!(run.stdout.contains("holds another key"), "{}", run.stdout);
+    assert!(run.stderr.contains("is another data key"), "{}", run.stderr);
+}
+
+fn git(sandbox: &Sandbox, words: &[&str]) {
+    let status = sandbox
+        .command("git")
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
+        .args(words)
+        .output()
+        .expect("git")
+        .status;
+    assert!(status.success(), "{words:?}");
+}
+
+#[test]
+fn a_step_back_since_a_commit_is_seen() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("s/a.yaml", PLAIN);
+    git(&sandbox, &["init", "-q"]);
+    git(&sandbox, &["add", "."]);
+    git(&sandbox, &["commit", "-qm", "x"]);
+    let old = sandbox.read("s/a.yaml");
+    let since = |words: &[&str]| {
+        let words = [&["verify", "--since", "HEAD", "s/a.yaml"], words].concat();
+        sandbox.run(&words)
+    };
+    since(&[]).ok();
+    sandbox.run(&["set", "s/a.yaml", "[\"a\"]", "1"]).ok();
+    since(&[]).ok();
+    sandbox.run(&["rotate", "-i", "s/a.yaml"]).ok();
+    let stderr = since(&[]).fails(51);
+    assert!(stderr.contains("another data key than HEAD:s/a.yaml"), "{stderr}");
+    since(&["--rotated"]).ok();
+
+    // The file of three seconds ago is put back.
+    sandbox.write("s/a.yaml", &old);
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    sandbox.run(&["set", "s/a.yaml", "[\"a\"]", "2"]).ok();
+    git(&sandbox, &["commit", "-qam", "y"]);
+    sandbox.write("s/a.yaml", &old);
+    let stderr = since(&[]).fails(51);
+    assert!(stderr.contains("it is older"), "{stderr}");
+    let stderr = sandbox.run(&["verify", "--since", "nowhere", "s/a.yaml"]).fails(1);
+    assert!(stderr.contains("git knows no commit"), "{stderr}");
+    sandbox.run(&["verify", "--since", "--help", "s/a.yaml"]).fails(1);
+    sandbox.sealed("new.yaml", "a: 1\n");
+    sandbox.run(&["verify", "--since", "HEAD", "new.yaml"]).ok();
+}
+
+#[test]
+fn a_planted_comment_does_not_put_values_in_the_open() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "x: 0\n# seal\na: one\nb: two\n");
+    sandbox.run(&["encrypt", "-i", "--encrypted-comment-regex", "seal", "a.yaml"]).ok();
+    let file = sandbox.read("a.yaml");
+    assert!(file.contains("# seal") && !file.contains("one"), "{file}");
+    // The comment is changed: what is set next would stay plain.
+    sandbox.write("a.yaml", &file.replace("\nb: two", "\nb:  two"));
+    let before = sandbox.read("a.yaml");
+    assert_eq!(sandbox.run(&["verify", "a.yaml"]).code, Some(53));
+    let stderr = sandbox.run(&["set", "a.yaml", "[\"b\"]", "\"hunter2\""]).fails(53);
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+    assert_eq!(sandbox.read("a.yaml"), before);
+    sandbox.run(&["set", "a.yaml", "[\"a\"]", "\"hunter2\""]).ok();
+    assert!(!sandbox.read("a.yaml").contains("hunter2"));
+}
