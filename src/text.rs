@@ -241,6 +241,12 @@ pub fn line_break(text: &str) -> &'static str {
     }
 }
 
+/// The text without the line break at its end; `None` if it has none there.
+#[must_use]
+pub fn without_final_break(text: &str) -> Option<&str> {
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix(['\n', '\r']))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Edits, Position, Span, line_break};

@@ -67,6 +67,11 @@ impl EncryptedFile {
         self.doc.format()
     }
 
+    /// The format to parse the text as again: an envelope announces itself under TOML.
+    pub(crate) fn written_format(&self) -> Format {
+        if self.envelope { Format::Toml } else { self.doc.format() }
+    }
+
     /// Whether this is SOPS' JSON envelope of a binary file.
     #[must_use]
     pub fn is_envelope(&self) -> bool {

@@ -2,13 +2,13 @@
 
 use super::encrypted::EncryptedFile;
 use super::error::FileError;
-use crate::document::{Document, Format, NodeId, NodeKind};
+use crate::document::{Document, NodeId, NodeKind};
 use crate::text::Edits;
 use crate::value::Tree;
 
 /// Makes the block say `tree`, and reads the result.
 pub(crate) fn update(file: EncryptedFile, tree: &Tree) -> Result<EncryptedFile, FileError> {
-    let format = if file.envelope { Format::Toml } else { file.doc.format() };
+    let format = file.written_format();
     let mut file = file;
     // Fields whose text alone differs: one pass.
     let mut edits = Edits::new();

@@ -107,7 +107,8 @@ pub(crate) fn check(
     }
 }
 
-fn is_container(kind: NodeKind) -> bool {
+/// Whether a node is known by its children alone.
+pub(super) fn is_container(kind: NodeKind) -> bool {
     matches!(kind, NodeKind::Map | NodeKind::List | NodeKind::Document)
 }
 

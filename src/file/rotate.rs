@@ -75,7 +75,7 @@ impl DecryptedFile {
             let list = notes::seal_spelling(&keys.seal, &self.opened.notes.list);
             metadata = metadata.with_spelling(Some(&list));
         }
-        let format = self.written_format();
+        let format = self.file.written_format();
         let rotated = EncryptedFile::parse(edits.apply(self.file.text()), format)?;
         let rotated = metadata_text::update(rotated, &metadata.to_tree_in_place())?;
         let text = rotated.text().to_owned();
@@ -107,11 +107,6 @@ impl DecryptedFile {
         let draft = Draft { metadata, keys, nonces: options.nonces, vouch };
         let plain = self.opened.plain.text().to_owned();
         draft.write(Document::parse(plain, self.file.format())?, None, &Place::End)
-    }
-
-    /// The format that the text is parsed as: an envelope announces itself under TOML.
-    fn written_format(&self) -> crate::document::Format {
-        if self.file.envelope { crate::document::Format::Toml } else { self.file.format() }
     }
 
     fn reseal_tokens(
@@ -200,7 +195,7 @@ impl DecryptedFile {
             let mac = seal_mac(&self.keys, tags, &lastmodified, self.opened.mac.as_str());
             metadata = metadata.with_mac(&mac);
         }
-        let again = EncryptedFile::parse(self.file.text().to_owned(), self.written_format())?;
+        let again = EncryptedFile::parse(self.file.text().to_owned(), self.file.written_format())?;
         let tree = metadata.to_tree_in_place();
         let updated = metadata_text::update(again, &tree)?;
         if !metadata_text::same(&updated.doc.tree(updated.block)?, &tree) {

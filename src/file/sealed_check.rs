@@ -7,12 +7,13 @@
 use zeroize::Zeroizing;
 
 use super::error::{FileError, position_of};
+use super::plain_check::is_container;
 use super::seal::Site;
 use super::spelling::leaves;
 use super::walk::Skip;
 use crate::crypto::notes::{NoteKind, SpellingNote};
 use crate::document::{Document, Node, NodeId, NodeKind};
-use crate::text::Edits;
+use crate::text::{Edits, without_final_break};
 
 /// Compares; gives the notes that bring the owner's spelling back.
 pub(crate) fn check(
@@ -29,8 +30,7 @@ pub(crate) fn check(
     let differs = if restored == text {
         false
     } else {
-        let unbroken =
-            restored.strip_suffix("\r\n").or_else(|| restored.strip_suffix(['\n', '\r']));
+        let unbroken = without_final_break(&restored);
         if unbroken == Some(text) {
             notes.push(SpellingNote {
                 kind: NoteKind::EndOfFile,
@@ -99,10 +99,6 @@ fn taken_in(plain: &Document, tag: NodeId, site: Option<&Site>) -> bool {
             && site.source.start() <= plain.node(tag).span().start()
             && plain.node(tag).span().end() <= site.source.end()
     })
-}
-
-fn is_container(kind: NodeKind) -> bool {
-    matches!(kind, NodeKind::Map | NodeKind::List | NodeKind::Document)
 }
 
 fn holds_token(sealed: &Document, at: NodeId, node: &Node) -> bool {

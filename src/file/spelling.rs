@@ -15,7 +15,7 @@ use super::walk::Skip;
 use crate::crypto::notes::{self, NoteKind, SpellingNote};
 use crate::document::subtree_end;
 use crate::document::{Document, NodeId, NodeKind};
-use crate::text::{Edits, Span};
+use crate::text::{Edits, Span, without_final_break};
 
 /// The notes of one file by the node that they are for.
 #[derive(Default)]
@@ -74,8 +74,8 @@ pub(crate) fn write_plain(
         let (edits, sites) = plain_edits(file, values, &notes);
         let mut text = edits.apply(file.doc.text());
         if notes.no_final_break {
-            let kept = text.strip_suffix("\r\n").or_else(|| text.strip_suffix(['\n', '\r']));
-            text.truncate(kept.map_or(text.len(), str::len));
+            let kept = without_final_break(&text).map_or(text.len(), str::len);
+            text.truncate(kept);
         }
         let plain = Document::parse(text, file.doc.format());
         let failed = match plain {
