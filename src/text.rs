@@ -193,6 +193,66 @@ impl fmt::Debug for Edits {
     }
 }
 
+/// A text that is rewritten while it is walked from front to back.
+///
+/// For a hundred thousand replacements: the new text grows piece by piece, and no replacement is held
+/// twice. A few more [`Edits`] of the old text can follow at the end.
+pub struct Splice<'a> {
+    old: &'a str,
+    /// Offset in the old text: all before it is written.
+    done: usize,
+    new: String,
+    /// For each replacement: its end in the old text, and in the new one.
+    ends: Vec<(u32, usize)>,
+}
+
+impl<'a> Splice<'a> {
+    /// Nothing replaced yet. `capacity`: bytes that the new text is likely to have.
+    #[must_use]
+    pub fn new(old: &'a str, capacity: usize) -> Self {
+        Self { old, done: 0, new: String::with_capacity(capacity), ends: Vec::new() }
+    }
+
+    /// Replaces the bytes of `span` by what `write` appends to the buffer it is given.
+    ///
+    /// # Panics
+    ///
+    /// If `span` starts before the end of the replacement before, as [`Edits::push_with`].
+    pub fn replace_with(&mut self, span: Span, write: impl FnOnce(&mut String)) {
+        assert!(self.done <= span.start(), "a text is rewritten from front to back");
+        self.new.push_str(&self.old[self.done..span.start()]);
+        write(&mut self.new);
+        self.done = span.end();
+        self.ends.push((span.end, self.new.len()));
+    }
+
+    /// The new text, with `edits` of the old text made in it too; at the same place they come behind
+    /// what was replaced before.
+    ///
+    /// # Panics
+    ///
+    /// If one of the edits overlaps a replacement.
+    #[must_use]
+    pub fn finish(mut self, edits: &Edits) -> String {
+        self.new.push_str(&self.old[self.done..]);
+        // From the back, so that the offsets of those before hold. Usually there is one, at the end.
+        for index in (0..edits.len()).rev() {
+            let (span, text) = edits.get(index);
+            let (start, end) = (self.moved(span.start()), self.moved(span.end()));
+            assert!(end.checked_sub(start) == Some(span.len()), "edits do not overlap");
+            self.new.replace_range(start..end, text);
+        }
+        self.new
+    }
+
+    /// Where an offset of the old text, outside of all replacements, is in the new one.
+    fn moved(&self, offset: usize) -> usize {
+        let before = self.ends.partition_point(|&(old, _)| old as usize <= offset);
+        let (old, new) = before.checked_sub(1).map_or((0, 0), |last| self.ends[last]);
+        new + offset - old as usize
+    }
+}
+
 /// Where a byte stands, as editors count: the first line and the first column are 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Position {
@@ -249,7 +309,7 @@ pub fn without_final_break(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Edits, Position, Span, line_break};
+    use super::{Edits, Position, Span, Splice, line_break};
 
     #[test]
     fn no_edits_give_the_same_text() {
@@ -264,6 +324,27 @@ mod tests {
         edits.push_with(Span::new(3, 4), |out| out.push_str("2\""));
         assert_eq!(edits.apply("a: 1\n"), "key: \"2\"\n");
         assert_eq!(edits.get(2), (Span::new(3, 4), "2\""));
+    }
+
+    #[track_caller]
+    fn check_splice(edits: &[(usize, usize, &str)], expect: &str) {
+        let old = "a: 1\nb: 2\n";
+        let mut splice = Splice::new(old, 0);
+        splice.replace_with(Span::new(3, 4), |out| out.push_str("one"));
+        splice.replace_with(Span::new(8, 9), |out| out.push('2'));
+        let mut more = Edits::new();
+        for &(start, end, text) in edits {
+            more.push(Span::new(start, end), text);
+        }
+        assert_eq!(splice.finish(&more), expect);
+    }
+
+    #[test]
+    fn a_splice_takes_edits_of_the_old_text() {
+        check_splice(&[], "a: one\nb: 2\n");
+        check_splice(&[(10, 10, "c: 3\n")], "a: one\nb: 2\nc: 3\n");
+        check_splice(&[(0, 1, "A"), (4, 5, " #\n"), (5, 6, "B")], "A: one #\nB: 2\n");
+        check_splice(&[(4, 4, "!"), (10, 10, "")], "a: one!\nb: 2\n");
     }
 
     #[test]

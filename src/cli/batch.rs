@@ -64,8 +64,8 @@ impl Done {
     }
 
     /// A file in the place of what was read; nothing, if it is the same.
-    pub(crate) fn replace(path: &Path, old: String, new: Vec<u8>) -> Self {
-        let (old, new) = (Zeroizing::new(old.into_bytes()), Zeroizing::new(new));
+    pub(crate) fn replace(path: &Path, old: &str, new: Vec<u8>) -> Self {
+        let (old, new) = (Zeroizing::new(old.as_bytes().to_vec()), Zeroizing::new(new));
         if old == new {
             return Self::default();
         }

@@ -22,7 +22,7 @@ pub(crate) fn check_new_plain_values(opened: &Opened, sealed: &str) -> Result<()
     }
     let format = encrypted.format();
     let parse = |text: &str| Document::parse(text.to_owned(), format).ok();
-    let (Some(old), Some(new)) = (parse(&opened.text), parse(sealed)) else { return Ok(()) };
+    let (Some(old), Some(new)) = (parse(opened.text()), parse(sealed)) else { return Ok(()) };
     let known = in_the_open(&old);
     let Some((path, _)) = in_the_open(&new).into_iter().find(|value| !known.contains(value)) else {
         return Ok(());

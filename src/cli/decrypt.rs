@@ -80,13 +80,14 @@ impl Plan<'_> {
         let format = input.format;
         let opened = open::open(ctx, input, self.args.read.integrity, self.args.mac.trust())?;
         let to = self.args.output_type.unwrap_or(format);
-        let (content, notes) = self.content(&opened, to)?;
+        let old = (self.target == Target::InPlace).then(|| opened.text().to_owned());
+        let (content, notes) = self.content(opened, to)?;
         let converted = (to != format).then_some(to);
         let Some(path) = self.target.path_for(read.as_deref(), converted) else {
             return Ok(Done { notes, ..Done::data(content) });
         };
-        if self.target == Target::InPlace {
-            return Ok(Done { notes, ..Done::replace(&path, opened.text, content) });
+        if let Some(old) = old {
+            return Ok(Done { notes, ..Done::replace(&path, &old, content) });
         }
         let folders = matches!(self.target, Target::Folder(_));
         let write = Write { folders, ..Write::new(&path, content) };
@@ -94,7 +95,7 @@ impl Plan<'_> {
     }
 
     /// The bytes to write, and what they lost.
-    fn content(&self, opened: &Opened, to: Format) -> Result<(Vec<u8>, Vec<String>), Error> {
+    fn content(&self, opened: Opened, to: Format) -> Result<(Vec<u8>, Vec<String>), Error> {
         let doc = opened.file.document();
         if let Some(path) = &self.path {
             let tree =
@@ -104,7 +105,7 @@ impl Plan<'_> {
         }
         // What sops made of a TOML file: its content is TOML, the file is JSON.
         if to == doc.format() || opened.file.encrypted().is_envelope() {
-            return Ok((opened.file.content().into_owned(), Vec::new()));
+            return Ok((opened.file.into_content(), Vec::new()));
         }
         check_is_sealed_kind(to)?;
         let converted = convert::convert(doc, to)?;

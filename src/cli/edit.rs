@@ -85,7 +85,7 @@ fn edit_old(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
         groups: opened.file.encrypted().metadata().groups().to_vec(),
         threshold: opened.file.encrypted().metadata().shamir_threshold(),
     };
-    let before = Expected::Content(Zeroizing::new(opened.text.clone().into_bytes()));
+    let before = Expected::Content(Zeroizing::new(opened.text().as_bytes().to_vec()));
     session.finish(&keep, before, seal)
 }
 
@@ -118,7 +118,7 @@ fn seal_new(
     };
     let sealed = file::encrypt(text.to_owned(), format, data_key, &options)
         .map_err(|error| explain::file(&error, Role::Plain))?;
-    check_something_is_sealed(text, &sealed, format, plan)?;
+    check_something_is_sealed(&sealed, format, plan)?;
     Ok(sealed)
 }
 

@@ -12,11 +12,11 @@ use super::input::{Input, check_is_sealed_kind, format_of};
 use super::open::{self, Opened, Trust, format_name};
 use super::sealing::{self, Plan, SealArgs};
 use super::target::{Target, TargetArgs};
-use crate::document::{Document, Format, NodeKind};
-use crate::file::{self, Consent, EncryptOptions, Verdict};
+use crate::crypto::encrypted_value;
+use crate::document::{Document, Format};
+use crate::file::{self, Consent, EncryptOptions, EncryptedFile, Verdict};
 use crate::keys::MasterKey;
 use crate::metadata::Metadata;
-use crate::value::ScalarType;
 
 /// Encrypt files, to standard output if nothing else is said
 ///
@@ -95,8 +95,9 @@ fn encrypt_input(
     let to = args.output_type.unwrap_or_else(|| format_of(&input.name, args.input_type));
     check_is_sealed_kind(to)?;
     let mut notes = Vec::new();
-    let (original, format) = (input.text, input.format);
-    let mut text = original.clone();
+    let (mut text, format) = (input.text, input.format);
+    // What must still be there when the file is replaced.
+    let original = if *target == Target::InPlace { text.clone() } else { String::new() };
     if to != format {
         let doc = Document::parse(text, format)
             .map_err(|error| explain::file(&error.into(), Role::Plain))?;
@@ -114,20 +115,20 @@ fn encrypt_input(
     let sealed = match &old {
         Some(old) => old
             .file
-            .reencrypt(text.clone(), plan.nonces, ctx.now()?, Consent::AsBefore)
+            .reencrypt(text, plan.nonces, ctx.now()?, Consent::AsBefore)
             .map_err(|error| explain::file(&error, Role::Plain))?,
-        None => encrypt_anew(ctx, &plan, text.clone(), to)?,
+        None => encrypt_anew(ctx, &plan, text, to)?,
     };
     if !args.allow_nothing {
-        check_something_is_sealed(&text, &sealed, to, &plan)?;
+        check_something_is_sealed(&sealed, to, &plan)?;
     }
     let Some(path) = path else {
         return Ok(Done { notes, ..Done::data(sealed.into_bytes()) });
     };
     let mut done = match (target, old) {
-        (Target::InPlace, _) => Done::replace(&path, original, sealed.into_bytes()),
+        (Target::InPlace, _) => Done::replace(&path, &original, sealed.into_bytes()),
         (_, Some(old)) if given(args.like.as_deref()).is_none() => {
-            Done::replace(&path, old.text, sealed.into_bytes())
+            Done::replace(&path, old.text(), sealed.into_bytes())
         }
         _ => {
             let folders = matches!(target, Target::Folder(_));
@@ -210,23 +211,18 @@ fn is_for(metadata: &Metadata, plan: &Plan) -> bool {
 
 /// A rule that selects nothing is a mistake: the file would go to git as it is.
 pub(crate) fn check_something_is_sealed(
-    plain: &str,
     sealed: &str,
     format: Format,
     plan: &Plan,
 ) -> Result<(), Error> {
-    let tokens = |text: &str| text.matches("ENC[AES256_GCM,").count();
-    // The MAC is one.
-    if tokens(sealed) > 1 || tokens(plain) > 0 {
+    // The MAC is a token too.
+    if sealed.matches(encrypted_value::PREFIX).nth(1).is_some() {
         return Ok(());
     }
-    let Ok(doc) = Document::parse(plain.to_owned(), format) else { return Ok(()) };
-    let values = doc
-        .ids()
-        .filter(|&id| doc.node(id).kind() == NodeKind::Scalar)
-        .filter_map(|id| doc.scalar(id).ok())
-        .filter(|scalar| scalar.kind != ScalarType::Null && !scalar.bytes.is_empty())
-        .count();
+    // What is not in the metadata is plaintext.
+    let file = EncryptedFile::parse(sealed.to_owned(), format)
+        .map_err(|error| explain::file(&error, Role::Encrypted))?;
+    let values = file.plain_values();
     if values == 0 {
         return Ok(());
     }

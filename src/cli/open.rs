@@ -39,8 +39,6 @@ pub(crate) struct Opened {
     pub(crate) data_key: Arc<DataKey>,
     /// The creation rule for it, if there is one.
     pub(crate) rule: Option<Rule>,
-    /// The encrypted text, as it was read.
-    pub(crate) text: String,
 }
 
 /// Whether the MAC and the seal are held against the file.
@@ -68,6 +66,11 @@ impl Opened {
             return Err(explain::file(&FileError::Broken, Role::Encrypted));
         }
         Ok(())
+    }
+
+    /// The encrypted text, as it was read.
+    pub(crate) fn text(&self) -> &str {
+        self.file.encrypted().text()
     }
 
     /// Where nonces come from.
@@ -120,7 +123,7 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
     // No rule is needed to read a file; what a matching one says counts.
     let rule = ctx.rules()?.find(&ctx.absolute(&input.name))?.rule();
     let explain = |error| explain::file(&error, Role::Encrypted);
-    let encrypted = EncryptedFile::parse(input.text.clone(), input.format).map_err(explain)?;
+    let encrypted = EncryptedFile::parse(input.text, input.format).map_err(explain)?;
     encrypted.metadata().check_version().map_err(|error| Error::of(exit::GENERIC, &error))?;
     let data_key = ctx
         .keyring()
@@ -131,7 +134,7 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
         Trust::Unverified => encrypted.decrypt_unverified(&data_key),
     }
     .map_err(explain)?;
-    Ok(Opened { file, data_key, rule, text: input.text })
+    Ok(Opened { file, data_key, rule })
 }
 
 /// A format by its name on the command line.

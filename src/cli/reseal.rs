@@ -65,7 +65,7 @@ fn reseal(ctx: &Ctx, args: &ResealArgs, path: &Path) -> Result<Done, Error> {
         Verdict::Sops | Verdict::Broken => under_a_new_key(ctx, &opened)?,
         Verdict::Sealed => return Ok(Done::default()),
     };
-    Ok(Done::replace(path, opened.text, sealed.into_bytes()))
+    Ok(Done::replace(path, opened.text(), sealed.into_bytes()))
 }
 
 fn under_the_same_key(ctx: &Ctx, opened: &Opened) -> Result<String, Error> {

@@ -143,7 +143,7 @@ fn rotate(
         return Ok(Done { notes, ..Done::data(content) });
     };
     if *target == Target::InPlace {
-        return Ok(Done { notes, ..Done::replace(&output, opened.text, content) });
+        return Ok(Done { notes, ..Done::replace(&output, opened.text(), content) });
     }
     let folders = matches!(target, Target::Folder(_));
     let write = Write { folders, ..Write::new(&output, content) };

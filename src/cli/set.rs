@@ -119,7 +119,7 @@ fn finish(ctx: &Ctx, path: &Path, opened: Opened, text: String) -> Result<Done, 
         .reencrypt(text, opened.nonces(), ctx.now()?, Consent::AsBefore)
         .map_err(|error| explain::file(&error, Role::Plain))?;
     consent::check_new_plain_values(&opened, &sealed)?;
-    Ok(Done::replace(path, opened.text, sealed.into_bytes()))
+    Ok(Done::replace(path, opened.text(), sealed.into_bytes()))
 }
 
 fn files_and_path(words: &[OsString], usage: &str) -> Result<(Vec<PathBuf>, KeyPath), Error> {

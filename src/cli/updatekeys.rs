@@ -84,7 +84,7 @@ fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> 
     let mut done = Done {
         lines: done.lines,
         data: done.data,
-        ..Done::replace(path, opened.text, sealed.into_bytes())
+        ..Done::replace(path, opened.text(), sealed.into_bytes())
     };
     done.lines_after.push(log_line(ctx, &format!("File {shown} synced with new keys"))?);
     if diffs.iter().any(|diff| !diff.removed.is_empty()) {

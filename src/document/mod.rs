@@ -8,6 +8,7 @@
 //! in the text on character boundaries; a [`Document`] exists only for text that its format accepts.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::path::{KeyPath, Step};
@@ -563,21 +564,27 @@ impl Document {
     /// as an error that names both places. `None`: every map has its keys once.
     #[must_use]
     pub fn duplicate_key(&self) -> Option<ParseError> {
-        let mut seen = std::collections::HashMap::with_capacity(self.nodes.len() / 2);
-        for id in self.ids().filter(|&id| self.node(id).kind() == NodeKind::Key) {
-            let node = self.node(id);
-            let key = (node.parent(), self.key_text(id));
-            if let Some(first) = seen.insert(key, node.span().start()) {
-                let mut error = ParseError::at(
-                    &self.text,
-                    node.span().start(),
-                    format!("the key {} stands twice", self.path_of(id)),
-                );
-                error.second = Some(Position::of(&self.text, first));
-                return Some(error);
+        let keys = self.ids().filter(|&id| self.node(id).kind() == NodeKind::Key);
+        let mut by_map: Vec<(NodeId, NodeId)> =
+            keys.map(|key| (self.node(key).parent(), key)).collect();
+        by_map.sort_unstable();
+        let mut seen = HashMap::new();
+        let mut doubled: Option<(NodeId, NodeId)> = None;
+        for keys in by_map.chunk_by(|a, b| a.0 == b.0).filter(|keys| keys.len() > 1) {
+            seen.clear();
+            for &(_, key) in keys {
+                let first = *seen.entry(self.key_text(key)).or_insert(key);
+                if first != key && doubled.is_none_or(|(_, second)| key < second) {
+                    doubled = Some((first, key));
+                }
             }
         }
-        None
+        let (first, second) = doubled?;
+        let start = |id| self.node(id).span().start();
+        let problem = format!("the key {} stands twice", self.path_of(second));
+        let mut error = ParseError::at(&self.text, start(second), problem);
+        error.second = Some(Position::of(&self.text, start(first)));
+        Some(error)
     }
 
     /// Where a node stands: the key path from the root of its document.

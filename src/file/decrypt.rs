@@ -77,6 +77,13 @@ impl DecryptedFile {
         content.map_or_else(|| Cow::Borrowed(self.opened.plain.text().as_bytes()), Cow::Owned)
     }
 
+    /// As [`DecryptedFile::content`], when nothing else is wanted any more.
+    #[must_use]
+    pub fn into_content(self) -> Vec<u8> {
+        let content = if self.file.envelope { envelope_content(&self.opened) } else { None };
+        content.unwrap_or_else(|| self.opened.plain.into_text().into_bytes())
+    }
+
     /// What the seal says.
     #[must_use]
     pub fn outcome(&self) -> Outcome {

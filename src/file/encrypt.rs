@@ -16,7 +16,7 @@ use crate::keys::KeyGroup;
 use crate::metadata::Metadata;
 use crate::policy::Policy;
 use crate::secret::DataKey;
-use crate::text::Edits;
+use crate::text::{Edits, Span};
 use crate::timestamp::Timestamp;
 use crate::value::{ScalarType, Tree};
 
@@ -148,18 +148,15 @@ impl Draft<'_> {
             Place::End => metadata.to_tree(),
             Place::Kept { .. } => metadata.to_tree_in_place(),
         };
-        let text = match place {
+        let metadata_edits = match place {
             Place::Kept { offset, text } => {
                 let mut insertion = Edits::new();
-                insertion.push(crate::text::Span::at(expanded.moved(*offset)), text);
-                body.edits.merge(&insertion).apply(doc.text())
+                insertion.push(Span::at(expanded.moved(*offset)), text);
+                insertion
             }
-            Place::End => {
-                let edits = insertion(doc, &tree)?;
-                body.edits.merge(&edits).apply(doc.text())
-            }
+            Place::End => insertion(doc, &tree)?,
         };
-        drop(body.edits);
+        let text = body.splice.finish(&metadata_edits);
         let mut sealed = EncryptedFile::parse(text, doc.format())?;
         if matches!(place, Place::Kept { .. }) {
             sealed = metadata_text::update(sealed, &tree)?;

@@ -2,8 +2,10 @@
 
 use super::error::{FileError, position_of};
 use super::walk::Skip;
+use crate::crypto::encrypted_value::is_token;
 use crate::document::{Document, Format, NodeId, NodeKind, Style};
 use crate::metadata::Metadata;
+use crate::value::ScalarType;
 
 /// The key that the metadata stands under, in every format.
 pub(crate) const METADATA_KEY: &str = "sops";
@@ -82,6 +84,20 @@ impl EncryptedFile {
     #[must_use]
     pub fn text(&self) -> &str {
         self.doc.text()
+    }
+
+    /// How many values stand in the open, nulls and empty texts not counted.
+    #[must_use]
+    pub fn plain_values(&self) -> usize {
+        self.doc
+            .ids()
+            .filter(|&id| {
+                self.doc.node(id).kind() == NodeKind::Scalar && !self.skip.contains(id)
+            })
+            .filter_map(|id| self.doc.scalar(id).ok())
+            .filter(|scalar| scalar.text().is_none_or(|text| !is_token(text)))
+            .filter(|scalar| scalar.kind != ScalarType::Null && !scalar.bytes.is_empty())
+            .count()
     }
 }
 

@@ -18,6 +18,7 @@ mod seal;
 mod sealed_check;
 mod set;
 mod spelling;
+mod stream;
 mod tally;
 mod walk;
 

@@ -1,29 +1,31 @@
 //! From an encrypted document to its values and its plaintext.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use zeroize::Zeroizing;
 
 use super::encrypted::EncryptedFile;
 use super::error::{FileError, place_of};
 use super::outcome::{Outcome, Vouch};
-use super::seal::{FileKeys, scalar_at};
+use super::seal::FileKeys;
 use super::spelling::{self, Notes};
+use super::stream::{Found, Source, stream};
 use super::tally::Tally;
-use super::walk::{Leaf, Place, walk};
+use super::walk::{Leaf, Place};
 use crate::crypto::encrypted_value::{self, EncryptedValue};
 use crate::crypto::mac::MacText;
 use crate::crypto::seal::{LineBreaks, MacNonce, SealTag, TextTag};
 use crate::document::{Document, Format, NodeId, NodeKind, Style};
-use crate::text::Edits;
+use crate::text::{Edits, Span};
 use crate::value::{Scalar, ScalarType};
 
 /// A leaf whose token was opened.
 pub(crate) struct Opened {
     pub(crate) node: NodeId,
     pub(crate) kind: ScalarType,
-    start: usize,
-    end: usize,
+    /// In [`Values::bytes`]. All tokens of a text are longer than what they hold.
+    plain: Span,
 }
 
 /// The values of a file, in the order of its text.
@@ -35,7 +37,14 @@ pub(crate) struct Values {
 
 impl Values {
     pub(crate) fn scalar(&self, opened: &Opened) -> Scalar<'_> {
-        Scalar::new(opened.kind, &self.bytes[opened.start..opened.end])
+        Scalar::new(opened.kind, &self.bytes[opened.plain.range()])
+    }
+
+    fn push(&mut self, node: NodeId, kind: ScalarType, plain: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(plain);
+        let plain = Span::new(start, self.bytes.len());
+        self.opened.push(Opened { node, kind, plain });
     }
 }
 
@@ -76,31 +85,29 @@ pub(crate) fn open(
     let lastmodified = file.metadata.lastmodified().seconds();
     let mut tally = Tally::new(&keys.seal, policy, &lastmodified);
     let mut values = Values::default();
-    let mut plain = Zeroizing::new(Vec::new());
     let mut list_comments = false;
-    let documents = walk(doc, policy, Some(&file.skip), |place| {
-        let scalar = match place.leaf {
-            Leaf::Scalar | Leaf::Comment => scalar_at(doc, place.node)?,
-            Leaf::EmptyMap | Leaf::EmptyList => Scalar::null(),
-        };
-        let kind = if place.selected && scalar.kind != ScalarType::Null && !scalar.bytes.is_empty()
-        {
-            open_leaf(doc, place, &scalar, keys, &mut plain)?
-        } else {
-            None
-        };
-        let Some(kind) = kind else {
-            tally.leaf(place, scalar.kind, &scalar.bytes, false);
+    let source = Source { doc, policy, skip: Some(&file.skip) };
+    let prepare = |found: &Found<'_>, plain: &mut Zeroizing<Vec<u8>>| {
+        if !found.holds_secret() {
+            return Ok(None);
+        }
+        let start = plain.len();
+        let kind = open_leaf(doc, found, keys, plain).map_err(Box::new)?;
+        Ok(kind.map(|kind| (kind, start..plain.len())))
+    };
+    type Prepared = Result<Option<(ScalarType, Range<usize>)>, Box<FileError>>;
+    let documents = stream(source, prepare, |found, prepared: Prepared, plain| {
+        let place = &found.place;
+        let Some((kind, range)) = prepared.map_err(|error| *error)? else {
+            tally.leaf(place, found.kind, found.bytes, false);
             return Ok(());
         };
+        let plain = &plain[range];
         // SOPS' own form of a comment in a list; anywhere else it is an attack.
         list_comments |= kind == ScalarType::Comment && place.leaf == Leaf::Scalar;
-        tally.leaf(place, kind, &plain, true);
+        tally.leaf(place, kind, plain, true);
         if place.alias.is_none() {
-            let start = values.bytes.len();
-            values.bytes.extend_from_slice(&plain);
-            let end = values.bytes.len();
-            values.opened.push(Opened { node: place.node, kind, start, end });
+            values.push(place.node, kind, plain);
         }
         Ok(())
     })?;
@@ -120,15 +127,15 @@ pub(crate) fn open(
     Ok(OpenedFile { values, notes, outcome, list_comments, nonce, mac, edits, plain })
 }
 
-/// Opens the token of a leaf into `plain`; `None` for a comment that is none or does not open.
+/// Opens the token of a leaf and appends it to `plain`; `None` for a comment that is none or does not
+/// open.
 fn open_leaf(
     doc: &Document,
-    place: &Place<'_>,
-    scalar: &Scalar<'_>,
+    found: &Found<'_>,
     keys: &FileKeys,
     plain: &mut Vec<u8>,
 ) -> Result<Option<ScalarType>, FileError> {
-    plain.clear();
+    let (place, scalar) = (&found.place, found.scalar());
     let comment = place.leaf == Leaf::Comment;
     // A block scalar's token ends with a line break.
     let token = scalar.text().map(|text| text.trim_end_matches(['\n', '\r']));
@@ -169,7 +176,6 @@ fn open_moved_comment(
     let mut aad = place.aad.trim_end_matches(':');
     while let Some(colon) = aad.rfind(':').map(|at| at + 1).or((!aad.is_empty()).then_some(0)) {
         let outer = if colon == 0 { ":" } else { &aad[..colon] };
-        plain.clear();
         if let Ok(kind) = encrypted_value::open(token, &keys.cipher, outer.as_bytes(), plain) {
             return (kind == ScalarType::Comment).then_some(kind);
         }

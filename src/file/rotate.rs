@@ -7,7 +7,7 @@ use super::error::{FileError, position_of};
 use super::metadata_text;
 use super::open::{by_node, text_tag};
 use super::outcome::Vouch;
-use super::seal::{FileKeys, Nonces, scalar_at};
+use super::seal::{FileKeys, Nonces, Seen, scalar_at};
 use super::tally::Tally;
 use super::walk::{Leaf, walk};
 use crate::crypto::encrypted_value;
@@ -120,7 +120,7 @@ impl DecryptedFile {
         let opened = by_node(values);
         let policy = self.file.metadata.policy();
         let mut tally = Tally::new(&keys.seal, policy, lastmodified);
-        let mut seen = std::collections::HashMap::new();
+        let mut seen = Seen::default();
         let mut edits = Edits::new();
         let mut token = String::new();
         let documents = walk(doc, policy, Some(&self.file.skip), |place| {
@@ -143,12 +143,11 @@ impl DecryptedFile {
                 return Ok(());
             }
             let mut nonce = keys.seal.value_nonce(scalar.kind, &scalar.bytes, 0, place.components);
-            let earlier = seen.entry(nonce).or_insert(0_u64);
-            if *earlier > 0 {
+            let earlier = seen.count(&nonce);
+            if earlier > 0 {
                 nonce =
-                    keys.seal.value_nonce(scalar.kind, &scalar.bytes, *earlier, place.components);
+                    keys.seal.value_nonce(scalar.kind, &scalar.bytes, earlier, place.components);
             }
-            *earlier += 1;
             if nonces == Nonces::Random {
                 getrandom::fill(&mut nonce).map_err(|_| FileError::Random)?;
             }

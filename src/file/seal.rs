@@ -1,19 +1,22 @@
 //! From a plaintext document to the tokens that take the place of its values.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 
 use super::carry::Carry;
 use super::error::{FileError, position_of};
+use super::stream::{Found, Source, stream};
 use super::tally::Tally;
-use super::walk::{Leaf, Place, walk};
-use crate::crypto::cipher::Cipher;
+use super::walk::Leaf;
+use crate::crypto::cipher::{Cipher, NONCE_LEN};
 use crate::crypto::encrypted_value;
 use crate::crypto::mac::MacText;
 use crate::crypto::seal::{SealKeys, SealTag};
 use crate::document::{Document, NodeId, NodeKind};
 use crate::policy::{Policy, RuleSubject};
 use crate::secret::DataKey;
-use crate::text::{Edits, Span};
+use crate::text::{Span, Splice};
 use crate::value::{Scalar, ScalarType};
 
 /// What a data key is used for, set up once per file.
@@ -47,9 +50,10 @@ pub(crate) struct Site {
     pub(crate) widened: bool,
 }
 
-/// The sealed leaves of a document and its two hashes.
-pub(crate) struct Body {
-    pub(crate) edits: Edits,
+/// A document whose leaves are sealed, and its two hashes.
+pub(crate) struct Body<'a> {
+    /// The text with the tokens in it; the metadata is to follow.
+    pub(crate) splice: Splice<'a>,
     pub(crate) sites: Vec<Site>,
     pub(crate) mac: MacText,
     pub(crate) tree: SealTag,
@@ -65,99 +69,119 @@ pub(crate) struct Sealing<'a> {
 }
 
 /// Seals every leaf that the rule selects.
-pub(crate) fn seal(
-    doc: &Document,
+pub(crate) fn seal<'a>(
+    doc: &'a Document,
     sealing: &Sealing<'_>,
     carry: Option<&mut Carry<'_>>,
-) -> Result<Body, FileError> {
+) -> Result<Body<'a>, FileError> {
+    let ahead = carry.is_none() && sealing.nonces == Nonces::Derived;
     let mut sealer = Sealer {
         doc,
         sealing,
         carry,
         tally: Tally::new(&sealing.keys.seal, sealing.policy, sealing.lastmodified),
-        seen: HashMap::new(),
+        seen: Seen::default(),
         token: String::new(),
-        edits: Edits::new(),
+        splice: Splice::new(doc.text(), sealed_len(doc)),
         sites: Vec::new(),
     };
-    let documents = walk(doc, sealing.policy, None, |place| sealer.leaf(place))?;
+    let source = Source { doc, policy: sealing.policy, skip: None };
+    let prepare = |found: &Found<'_>, tokens: &mut String| sealing.prepare(found, ahead, tokens);
+    let documents =
+        stream(source, prepare, |found, prepared, tokens| sealer.leaf(found, prepared, tokens))?;
     let (mac, tree) = sealer.tally.finish(documents);
-    Ok(Body { edits: sealer.edits, sites: sealer.sites, mac, tree })
+    Ok(Body { splice: sealer.splice, sites: sealer.sites, mac, tree })
 }
 
-struct Sealer<'a, 'c, 'd> {
+/// About how long a text is once it is sealed, metadata included.
+fn sealed_len(doc: &Document) -> usize {
+    doc.text().len() + doc.nodes().len() / 2 * TOKEN_FRAME + METADATA_LEN
+}
+
+/// What a leaf is likely to become.
+struct Prepared {
+    /// The nonce if it is the first of its kind, which names path, type and plaintext.
+    identity: [u8; NONCE_LEN],
+    /// Where the token under that nonce stands, if it was made.
+    token: Option<Range<usize>>,
+}
+
+impl Sealing<'_> {
+    /// The nonce, and if `ahead` the token, of a leaf to be sealed. An alias is sealed where its
+    /// anchor stands.
+    fn prepare(&self, found: &Found<'_>, ahead: bool, tokens: &mut String) -> Option<Prepared> {
+        if !found.holds_secret() || found.place.alias.is_some() {
+            return None;
+        }
+        let components = found.place.components;
+        let identity = self.keys.seal.value_nonce(found.kind, found.bytes, 0, components);
+        let token = ahead.then(|| {
+            let start = tokens.len();
+            self.seal_value(found, &identity, tokens);
+            start..tokens.len()
+        });
+        Some(Prepared { identity, token })
+    }
+
+    fn seal_value(&self, found: &Found<'_>, nonce: &[u8; NONCE_LEN], out: &mut String) {
+        let aad = found.place.aad.as_bytes();
+        encrypted_value::seal(&self.keys.cipher, found.kind, found.bytes, aad, nonce, out);
+    }
+}
+
+struct Sealer<'a, 's, 'c, 'd> {
     doc: &'a Document,
-    sealing: &'a Sealing<'a>,
+    sealing: &'s Sealing<'s>,
     carry: Option<&'c mut Carry<'d>>,
     tally: Tally,
-    /// How often each (path, type, plaintext), named by its nonce of n = 0, was sealed.
-    seen: HashMap<[u8; 32], u64>,
+    seen: Seen,
     token: String,
-    edits: Edits,
+    splice: Splice<'a>,
     sites: Vec<Site>,
 }
 
-impl Sealer<'_, '_, '_> {
-    fn leaf(&mut self, place: &Place<'_>) -> Result<(), FileError> {
-        let scalar = match place.leaf {
-            Leaf::Scalar | Leaf::Comment => scalar_at(self.doc, place.node)?,
-            Leaf::EmptyMap | Leaf::EmptyList => Scalar::null(),
-        };
-        // SOPS leaves nulls and empty strings as they are.
-        let sealed = place.selected
-            && place.alias.is_none()
-            && scalar.kind != ScalarType::Null
-            && !scalar.bytes.is_empty();
-        if !sealed {
-            self.tally.leaf(place, scalar.kind, &scalar.bytes, false);
+impl Sealer<'_, '_, '_, '_> {
+    fn leaf(
+        &mut self,
+        found: &Found<'_>,
+        prepared: Option<Prepared>,
+        tokens: &str,
+    ) -> Result<(), FileError> {
+        let place = &found.place;
+        let Some(prepared) = prepared else {
+            self.tally.leaf(place, found.kind, found.bytes, false);
             return Ok(());
-        }
-        let mut identity =
-            self.sealing.keys.seal.value_nonce(scalar.kind, &scalar.bytes, 0, place.components);
-        let before = self.seen.entry(identity).or_insert(0);
-        let earlier = *before;
-        *before += 1;
+        };
+        let scalar = found.scalar();
+        let earlier = self.seen.count(&prepared.identity);
         let span = self.doc.node(place.node).span();
         let carried =
-            self.carry.as_deref_mut().and_then(|carry| carry.take(&identity, &scalar, span));
+            self.carry.as_deref_mut().and_then(|carry| carry.take(&prepared.identity, &scalar, span));
         let declared = carried.map_or(scalar.kind, |old| old.declared);
         self.tally.leaf(place, declared, &scalar.bytes, true);
-        self.token.clear();
-        if let Some(old) = &carried {
-            self.token.push_str(old.token);
-        } else {
-            if self.sealing.nonces == Nonces::Random {
-                getrandom::fill(&mut identity).map_err(|_| FileError::Random)?;
-            } else if earlier > 0 {
-                identity = self.sealing.keys.seal.value_nonce(
-                    scalar.kind,
-                    &scalar.bytes,
-                    earlier,
-                    place.components,
-                );
+        let token = match (&carried, prepared.token) {
+            (Some(old), _) => old.token,
+            (None, Some(token)) if earlier == 0 => &tokens[token],
+            (None, _) => {
+                let nonce = self.nonce(found, prepared.identity, earlier)?;
+                self.token.clear();
+                self.sealing.seal_value(found, &nonce, &mut self.token);
+                &self.token
             }
-            encrypted_value::seal(
-                &self.sealing.keys.cipher,
-                scalar.kind,
-                &scalar.bytes,
-                place.aad.as_bytes(),
-                &identity,
-                &mut self.token,
-            );
-        }
+        };
         if place.leaf == Leaf::Comment
             && self.sealing.policy.rule().subject() == RuleSubject::Comments
-            && self.sealing.policy.rule().matches_comment(&self.token)
+            && self.sealing.policy.rule().matches_comment(token)
         {
             return Err(FileError::CommentRule { position: position_of(self.doc, place.node) });
         }
-        let site = self.site(place.node, &scalar);
+        let site = site(self.doc, place.node, &scalar);
         let same = carried.filter(|old| {
             old.plain == site.source.of(self.doc.text())
                 && old.flow == in_flow(self.doc, place.node)
         });
-        let (doc, token) = (self.doc, &self.token);
-        self.edits.push_with(site.source, |out| {
+        let doc = self.doc;
+        self.splice.replace_with(site.source, |out| {
             if let Some(old) = same {
                 out.push_str(old.source);
                 return;
@@ -174,22 +198,41 @@ impl Sealer<'_, '_, '_> {
         Ok(())
     }
 
-    /// The bytes that the token replaces.
-    fn site(&self, node: NodeId, scalar: &Scalar<'_>) -> Site {
-        let span = self.doc.node(node).span();
-        let is_value = self.doc.node(node).kind() == NodeKind::Scalar;
-        let tag = self.doc.property(node, NodeKind::Tag).filter(|_| is_value).filter(|&tag| {
-            let tag = self.doc.source(tag);
-            // A token is a string: a tag that makes it anything else cannot stay.
-            tag != "!" && (scalar.kind != ScalarType::Str || tag.ends_with("binary"))
-        });
-        let Some(tag) = tag else {
-            return Site { node, source: span, widened: false };
-        };
-        let start = self.doc.property(node, NodeKind::Anchor).map_or(tag, |anchor| anchor.min(tag));
-        let start = self.doc.node(start).span().start();
-        Site { node, source: Span::new(start, span.end()), widened: true }
+    /// The nonce of a value that `earlier` equal ones stand before.
+    fn nonce(
+        &self,
+        found: &Found<'_>,
+        identity: [u8; NONCE_LEN],
+        earlier: u64,
+    ) -> Result<[u8; NONCE_LEN], FileError> {
+        let mut nonce = identity;
+        match self.sealing.nonces {
+            Nonces::Random => getrandom::fill(&mut nonce).map_err(|_| FileError::Random)?,
+            Nonces::Derived if earlier == 0 => {}
+            Nonces::Derived => {
+                let keys = &self.sealing.keys.seal;
+                nonce = keys.value_nonce(found.kind, found.bytes, earlier, found.place.components);
+            }
+        }
+        Ok(nonce)
     }
+}
+
+/// The bytes that the token replaces.
+fn site(doc: &Document, node: NodeId, scalar: &Scalar<'_>) -> Site {
+    let span = doc.node(node).span();
+    let is_value = doc.node(node).kind() == NodeKind::Scalar;
+    let tag = doc.property(node, NodeKind::Tag).filter(|_| is_value).filter(|&tag| {
+        let tag = doc.source(tag);
+        // A token is a string: a tag that makes it anything else cannot stay.
+        tag != "!" && (scalar.kind != ScalarType::Str || tag.ends_with("binary"))
+    });
+    let Some(tag) = tag else {
+        return Site { node, source: span, widened: false };
+    };
+    let start = doc.property(node, NodeKind::Anchor).map_or(tag, |anchor| anchor.min(tag));
+    let start = doc.node(start).span().start();
+    Site { node, source: Span::new(start, span.end()), widened: true }
 }
 
 /// The value of a scalar, or of a key that an alias names, or of a comment.
@@ -208,3 +251,45 @@ pub(crate) fn in_flow(doc: &Document, id: NodeId) -> bool {
     }
     doc.node(at).style() == crate::document::Style::Flow
 }
+
+/// How often each path, type and plaintext, named by its nonce of n = 0, was sealed.
+#[derive(Default)]
+pub(crate) struct Seen(HashMap<u128, u64, BuildHasherDefault<Uniform>>);
+
+impl Seen {
+    /// How often it was there before; counts it.
+    pub(crate) fn count(&mut self, identity: &[u8; NONCE_LEN]) -> u64 {
+        // Half of a pseudo-random nonce is as good a name, and halves the table.
+        let (half, _) = identity.split_at(NONCE_LEN / 2);
+        let name = half.iter().fold(0, |name, &byte| (name << 8) | u128::from(byte));
+        let count = self.0.entry(name).or_insert(0);
+        *count += 1;
+        *count - 1
+    }
+}
+
+/// The hash of a number that is pseudo-random as it is, by a key that nobody else has.
+#[derive(Default)]
+struct Uniform(u64);
+
+impl Hasher for Uniform {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.0 = (number >> 64) as u64;
+    }
+}
+
+/// About what a token has beside its plaintext.
+const TOKEN_FRAME: usize = 125;
+
+/// Room for the metadata of a few recipients.
+const METADATA_LEN: usize = 4096;

@@ -13,7 +13,7 @@ use super::spelling::leaves;
 use super::walk::Skip;
 use crate::crypto::notes::{NoteKind, SpellingNote};
 use crate::document::{Document, Node, NodeId, NodeKind};
-use crate::text::{Edits, without_final_break};
+use crate::text::{Edits, Position, Span, without_final_break};
 
 /// Compares; gives the notes that bring the owner's spelling back.
 pub(crate) fn check(
@@ -24,29 +24,44 @@ pub(crate) fn check(
     sites: &[Site],
 ) -> Result<Vec<SpellingNote>, FileError> {
     let pairs = pair(plain, sealed, skip, sites)?;
-    let mut notes = Vec::new();
-    let restored = restore(plain, sealed, skip, entries, sites, &pairs, &mut notes)?;
-    let text = plain.text();
-    let differs = if restored == text {
-        false
-    } else {
-        let unbroken = without_final_break(&restored);
-        if unbroken == Some(text) {
-            notes.push(SpellingNote {
-                kind: NoteKind::EndOfFile,
-                index: 0,
-                bytes: Zeroizing::default(),
-            });
-            false
-        } else {
-            true
-        }
-    };
-    if differs {
-        let at = restored.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
-        return Err(FileError::Check { position: crate::text::Position::of(text, at) });
+    let mut owner = Owner { text: plain.text(), done: 0, cut: false };
+    let mut notes = restore(plain, sealed, skip, entries, sites, &pairs, &mut owner)?;
+    if owner.done < owner.text.len() {
+        return Err(owner.differs());
+    }
+    if owner.cut {
+        let (kind, index) = (NoteKind::EndOfFile, 0);
+        notes.push(SpellingNote { kind, index, bytes: Zeroizing::default() });
     }
     Ok(notes)
+}
+
+/// The owner's text, held against what comes back, piece by piece.
+struct Owner<'a> {
+    text: &'a str,
+    /// So much of it came back.
+    done: usize,
+    /// It was all there, and a line break more.
+    cut: bool,
+}
+
+impl Owner<'_> {
+    fn expect(&mut self, piece: &str) -> Result<(), FileError> {
+        let rest = &self.text[self.done..];
+        if rest.starts_with(piece) && !(self.cut && !piece.is_empty()) {
+            self.done += piece.len();
+        } else if !self.cut && without_final_break(piece) == Some(rest) {
+            self.done = self.text.len();
+            self.cut = true;
+        } else {
+            return Err(self.differs());
+        }
+        Ok(())
+    }
+
+    fn differs(&self) -> FileError {
+        FileError::Check { position: Position::of(self.text, self.done) }
+    }
 }
 
 /// The node of the sealed text for each site, after holding every node against its counterpart.
@@ -111,7 +126,8 @@ fn holds_token(sealed: &Document, at: NodeId, node: &Node) -> bool {
     })
 }
 
-/// Writes the plaintext back from the sealed text, and notes each place that comes out otherwise.
+/// Walks the plaintext as decryption would write it from the sealed text; gives a note for each place
+/// that would come out otherwise.
 fn restore(
     plain: &Document,
     sealed: &Document,
@@ -119,11 +135,22 @@ fn restore(
     entries: &[NodeId],
     sites: &[Site],
     pairs: &[NodeId],
-    notes: &mut Vec<SpellingNote>,
-) -> Result<String, FileError> {
+    owner: &mut Owner<'_>,
+) -> Result<Vec<SpellingNote>, FileError> {
+    let mut removal = Edits::new();
+    for &entry in entries {
+        removal = removal.merge(&sealed.remove(entry));
+    }
+    let mut removal = removal.iter().peekable();
     let mut leaves = leaves(sealed, skip).enumerate();
-    let mut edits = Edits::new();
+    let mut notes = Vec::new();
     let mut spelled = String::new();
+    let mut done = 0;
+    let mut put = |span: Span, text: &str| {
+        owner.expect(&sealed.text()[done..span.start()])?;
+        done = span.end();
+        owner.expect(text)
+    };
     for (site, &at) in sites.iter().zip(pairs) {
         let source = site.source.of(plain.text());
         spelled.clear();
@@ -138,19 +165,17 @@ fn restore(
             if source.starts_with(['!', '&'])
                 && let Some(anchor) = sealed.property(at, NodeKind::Anchor)
             {
-                let start = sealed.node(anchor).span().start();
-                span = crate::text::Span::new(start, span.end());
+                span = Span::new(sealed.node(anchor).span().start(), span.end());
             }
         }
-        if site.widened || spelled != source {
-            edits.push(span, source);
-        } else {
-            edits.push(span, &spelled);
+        while let Some((span, text)) = removal.next_if(|(it, _)| it.start() < span.start()) {
+            put(span, text)?;
         }
+        put(span, source)?;
     }
-    let mut removal = Edits::new();
-    for &entry in entries {
-        removal = removal.merge(&sealed.remove(entry));
+    for (span, text) in removal {
+        put(span, text)?;
     }
-    Ok(edits.merge(&removal).apply(sealed.text()))
+    put(Span::at(sealed.text().len()), "")?;
+    Ok(notes)
 }

@@ -12,6 +12,12 @@ pub(super) fn is_retyped(text: &str) -> bool {
     }
 }
 
+/// Most strings: letters and digits, and in between what means nothing to YAML.
+fn is_bare(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_alphabetic)
+        && text.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-_./+=@".contains(&byte))
+}
+
 fn is_word(text: &str) -> bool {
     const WORDS: [&str; 15] = [
         "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "=", "<<", "inf", "nan",
@@ -191,7 +197,9 @@ pub(super) fn push_double(text: &str, out: &mut String) {
 /// Appends a string for a place that has no style of its own, in SOPS' order of preference: plain,
 /// double-quoted if plain would be another type or not all is printable, else single-quoted.
 pub(super) fn push_free(text: &str, in_flow: bool, out: &mut String) {
-    if is_retyped(text) || in_flow && !is_plain(text, true) {
+    if is_bare(text.as_bytes()) && !is_word(text) {
+        out.push_str(text);
+    } else if is_retyped(text) || in_flow && !is_plain(text, true) {
         push_double(text, out);
     } else if is_plain(text, in_flow) {
         out.push_str(text);

@@ -1,0 +1,258 @@
+//! The leaves of a document with their values, worked on while the walk goes on.
+//!
+//! Of each leaf, one part of the work needs the leaf alone (`prepare`: encryption), the other needs
+//! what came before it (`visit`: hashes, counts, text). In a large document the walk, the first part
+//! and the second one each have a thread; the leaves travel between them in batches.
+//!
+//! Invariants: `visit` sees every leaf once, in the order of the text, on the thread of the caller,
+//! whatever the number of threads; no leaf behind the first error is visited.
+
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use zeroize::Zeroizing;
+
+use super::error::FileError;
+use super::seal::scalar_at;
+use super::walk::{Leaf, Place, Skip, walk};
+use crate::crypto::path::EncodedPath;
+use crate::document::{Document, NodeId};
+use crate::policy::Policy;
+use crate::value::{Scalar, ScalarType};
+
+/// What is walked.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) doc: &'a Document,
+    pub(crate) policy: &'a Policy,
+    pub(crate) skip: Option<&'a Skip>,
+}
+
+/// A leaf and its value: null of an empty map or list.
+pub(crate) struct Found<'a> {
+    pub(crate) place: Place<'a>,
+    pub(crate) kind: ScalarType,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl<'a> Found<'a> {
+    /// The value.
+    pub(crate) fn scalar(&self) -> Scalar<'a> {
+        Scalar::new(self.kind, self.bytes)
+    }
+
+    /// Whether it is, or is to become, a token: SOPS leaves nulls and empty strings as they are.
+    pub(crate) fn holds_secret(&self) -> bool {
+        self.place.selected && self.kind != ScalarType::Null && !self.bytes.is_empty()
+    }
+}
+
+/// Prepares and visits every leaf; gives the number of documents.
+///
+/// `prepare` appends to the output of its batch what `visit` is to find there.
+///
+/// # Errors
+///
+/// The first error of `visit`, or that of the walk.
+pub(crate) fn stream<P: Send, O: Default + Send>(
+    source: Source<'_>,
+    prepare: impl Fn(&Found<'_>, &mut O) -> P + Sync,
+    mut visit: impl FnMut(&Found<'_>, P, &O) -> Result<(), FileError>,
+) -> Result<u64, FileError> {
+    if source.doc.nodes().len() >= WORTH_THREADS
+        && let Some(result) = on_threads(source, &prepare, &mut visit)
+    {
+        return result;
+    }
+    source.batches(|mut batch| {
+        batch.prepare(&prepare);
+        batch.visit(&mut visit)
+    })
+}
+
+/// `None` if there are no threads to be had.
+fn on_threads<P: Send, O: Default + Send>(
+    source: Source<'_>,
+    prepare: &(impl Fn(&Found<'_>, &mut O) -> P + Sync),
+    visit: &mut impl FnMut(&Found<'_>, P, &O) -> Result<(), FileError>,
+) -> Option<Result<u64, FileError>> {
+    if thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return None;
+    }
+    let (found, to_prepare) = sync_channel::<Batch<P, O>>(BATCHES_AHEAD);
+    let (prepared, to_visit) = sync_channel::<Batch<P, O>>(BATCHES_AHEAD);
+    thread::scope(|scope| {
+        let prepare_all = move || pass_on(&to_prepare, &prepared, prepare);
+        thread::Builder::new().spawn_scoped(scope, prepare_all).ok()?;
+        let walk = move || {
+            source.batches(|batch| {
+                // Whoever stops receiving has an error of its own to tell.
+                let _ = found.send(batch);
+                Ok(())
+            })
+        };
+        let walker = thread::Builder::new().spawn_scoped(scope, walk).ok()?;
+        let visited = to_visit.iter().try_for_each(|batch| batch.visit(visit));
+        drop(to_visit);
+        let walked = walker.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Some(visited.and(walked))
+    })
+}
+
+fn pass_on<P, O: Default>(
+    from: &Receiver<Batch<P, O>>,
+    to: &SyncSender<Batch<P, O>>,
+    prepare: &impl Fn(&Found<'_>, &mut O) -> P,
+) {
+    for mut batch in from {
+        batch.prepare(prepare);
+        if to.send(batch).is_err() {
+            return;
+        }
+    }
+}
+
+impl Source<'_> {
+    /// Walks the document and hands its leaves over, many at a time.
+    fn batches<P, O: Default>(
+        self,
+        mut hand_over: impl FnMut(Batch<P, O>) -> Result<(), FileError>,
+    ) -> Result<u64, FileError> {
+        let mut batch = Batch::new();
+        let walked = walk(self.doc, self.policy, self.skip, |place| {
+            let scalar = match place.leaf {
+                Leaf::Scalar | Leaf::Comment => scalar_at(self.doc, place.node)?,
+                Leaf::EmptyMap | Leaf::EmptyList => Scalar::null(),
+            };
+            batch.push(place, &scalar);
+            if batch.is_full() {
+                hand_over(std::mem::replace(&mut batch, Batch::new()))?;
+            }
+            Ok(())
+        });
+        // What came before an error of the walk may have one of its own.
+        hand_over(batch)?;
+        walked
+    }
+}
+
+/// Leaves that travel together, their paths and values in two buffers.
+struct Batch<P, O> {
+    leaves: Vec<Record>,
+    aads: String,
+    bytes: Zeroizing<Vec<u8>>,
+    prepared: Vec<P>,
+    output: O,
+}
+
+/// A [`Found`] whose texts stand in the buffers of its batch.
+struct Record {
+    node: NodeId,
+    leaf: Leaf,
+    document: u64,
+    selected: bool,
+    alias: Option<NodeId>,
+    kind: ScalarType,
+    aad: Range<usize>,
+    component_count: u64,
+    tree_count: u64,
+    components: Range<usize>,
+    tree_path: Range<usize>,
+    value: Range<usize>,
+}
+
+impl<P, O: Default> Batch<P, O> {
+    fn new() -> Self {
+        Self {
+            leaves: Vec::new(),
+            aads: String::new(),
+            bytes: Zeroizing::default(),
+            prepared: Vec::new(),
+            output: O::default(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.leaves.len() >= BATCH_LEAVES || self.bytes.len() >= BATCH_BYTES
+    }
+
+    fn push(&mut self, place: &Place<'_>, scalar: &Scalar<'_>) {
+        let aad = self.aads.len();
+        self.aads.push_str(place.aad);
+        let mut append = |piece: &[u8]| {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(piece);
+            start..self.bytes.len()
+        };
+        self.leaves.push(Record {
+            node: place.node,
+            leaf: place.leaf,
+            document: place.document,
+            selected: place.selected,
+            alias: place.alias,
+            kind: scalar.kind,
+            aad: aad..self.aads.len(),
+            component_count: place.components.count,
+            tree_count: place.tree_path.count,
+            components: append(place.components.steps),
+            tree_path: append(place.tree_path.steps),
+            value: append(&scalar.bytes),
+        });
+    }
+
+    fn found(&self, record: &Record) -> Found<'_> {
+        let steps = |range: &Range<usize>| &self.bytes[range.clone()];
+        Found {
+            place: Place {
+                node: record.node,
+                leaf: record.leaf,
+                document: record.document,
+                selected: record.selected,
+                alias: record.alias,
+                aad: &self.aads[record.aad.clone()],
+                components: EncodedPath {
+                    count: record.component_count,
+                    steps: steps(&record.components),
+                },
+                tree_path: EncodedPath {
+                    count: record.tree_count,
+                    steps: steps(&record.tree_path),
+                },
+            },
+            kind: record.kind,
+            bytes: steps(&record.value),
+        }
+    }
+
+    fn prepare(&mut self, prepare: &impl Fn(&Found<'_>, &mut O) -> P) {
+        let mut output = std::mem::take(&mut self.output);
+        self.prepared =
+            self.leaves.iter().map(|leaf| prepare(&self.found(leaf), &mut output)).collect();
+        self.output = output;
+    }
+
+    fn visit(
+        mut self,
+        visit: &mut impl FnMut(&Found<'_>, P, &O) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let prepared = std::mem::take(&mut self.prepared);
+        self.leaves
+            .iter()
+            .zip(prepared)
+            .try_for_each(|(leaf, prepared)| visit(&self.found(leaf), prepared, &self.output))
+    }
+}
+
+/// Documents with fewer nodes are done before the threads would have started.
+const WORTH_THREADS: usize = 4_000;
+
+/// A batch is full with so many leaves,
+const BATCH_LEAVES: usize = 512;
+
+/// or with so many bytes of paths and values.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// How many batches may wait between two threads.
+const BATCHES_AHEAD: usize = 4;
