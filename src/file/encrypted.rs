@@ -106,7 +106,7 @@ struct Located {
     entries: Vec<NodeId>,
 }
 
-fn documents(doc: &Document) -> impl Iterator<Item = NodeId> + '_ {
+pub(crate) fn documents(doc: &Document) -> impl Iterator<Item = NodeId> + '_ {
     doc.ids().filter(|&id| doc.node(id).kind() == NodeKind::Document)
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn open(
     let mut values = Values::default();
     let mut list_comments = false;
     let source = Source { doc, policy, skip: Some(&file.skip) };
-    let prepare = |found: &Found<'_>, plain: &mut Zeroizing<Vec<u8>>| {
+    let prepare = |found: &Found<'_>, plain: &mut Vec<u8>| {
         if !found.holds_secret() {
             return Ok(None);
         }

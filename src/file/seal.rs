@@ -1,14 +1,14 @@
 //! From a plaintext document to the tokens that take the place of its values.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 use super::carry::Carry;
+use super::encrypted::documents;
 use super::error::{FileError, position_of};
 use super::stream::{Found, Source, stream};
 use super::tally::Tally;
-use super::walk::Leaf;
+use super::walk::{Leaf, Place};
 use crate::crypto::cipher::{Cipher, NONCE_LEN};
 use crate::crypto::encrypted_value;
 use crate::crypto::mac::MacText;
@@ -80,6 +80,7 @@ pub(crate) fn seal<'a>(
         sealing,
         carry,
         tally: Tally::new(&sealing.keys.seal, sealing.policy, sealing.lastmodified),
+        many_documents: documents(doc).nth(1).is_some(),
         seen: Seen::default(),
         token: String::new(),
         splice: Splice::new(doc.text(), sealed_len(doc)),
@@ -134,6 +135,7 @@ struct Sealer<'a, 's, 'c, 'd> {
     sealing: &'s Sealing<'s>,
     carry: Option<&'c mut Carry<'d>>,
     tally: Tally,
+    many_documents: bool,
     seen: Seen,
     token: String,
     splice: Splice<'a>,
@@ -153,7 +155,7 @@ impl Sealer<'_, '_, '_, '_> {
             return Ok(());
         };
         let scalar = found.scalar();
-        let earlier = self.seen.count(&prepared.identity);
+        let earlier = if self.can_repeat(place) { self.seen.count(&prepared.identity) } else { 0 };
         let span = self.doc.node(place.node).span();
         let carried =
             self.carry.as_deref_mut().and_then(|carry| carry.take(&prepared.identity, &scalar, span));
@@ -196,6 +198,14 @@ impl Sealer<'_, '_, '_, '_> {
         });
         self.sites.push(site);
         Ok(())
+    }
+
+    /// Whether an equal value can stand at the same path: keys stand once in a map, so only where the
+    /// path leaves something out: list indices, the document, the place of a comment.
+    fn can_repeat(&self, place: &Place<'_>) -> bool {
+        self.many_documents
+            || place.leaf == Leaf::Comment
+            || place.tree_path.count != place.components.count
     }
 
     /// The nonce of a value that `earlier` equal ones stand before.
@@ -254,37 +264,14 @@ pub(crate) fn in_flow(doc: &Document, id: NodeId) -> bool {
 
 /// How often each path, type and plaintext, named by its nonce of n = 0, was sealed.
 #[derive(Default)]
-pub(crate) struct Seen(HashMap<u128, u64, BuildHasherDefault<Uniform>>);
+pub(crate) struct Seen(HashMap<[u8; NONCE_LEN], u64>);
 
 impl Seen {
     /// How often it was there before; counts it.
     pub(crate) fn count(&mut self, identity: &[u8; NONCE_LEN]) -> u64 {
-        // Half of a pseudo-random nonce is as good a name, and halves the table.
-        let (half, _) = identity.split_at(NONCE_LEN / 2);
-        let name = half.iter().fold(0, |name, &byte| (name << 8) | u128::from(byte));
-        let count = self.0.entry(name).or_insert(0);
+        let count = self.0.entry(*identity).or_insert(0);
         *count += 1;
         *count - 1
-    }
-}
-
-/// The hash of a number that is pseudo-random as it is, by a key that nobody else has.
-#[derive(Default)]
-struct Uniform(u64);
-
-impl Hasher for Uniform {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u128(&mut self, number: u128) {
-        self.0 = (number >> 64) as u64;
     }
 }
 

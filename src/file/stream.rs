@@ -9,10 +9,10 @@
 
 use std::ops::Range;
 use std::panic::resume_unwind;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::error::FileError;
 use super::seal::scalar_at;
@@ -56,7 +56,7 @@ impl<'a> Found<'a> {
 /// # Errors
 ///
 /// The first error of `visit`, or that of the walk.
-pub(crate) fn stream<P: Send, O: Default + Send>(
+pub(crate) fn stream<P: Send, O: Output>(
     source: Source<'_>,
     prepare: impl Fn(&Found<'_>, &mut O) -> P + Sync,
     mut visit: impl FnMut(&Found<'_>, P, &O) -> Result<(), FileError>,
@@ -68,12 +68,18 @@ pub(crate) fn stream<P: Send, O: Default + Send>(
     }
     source.batches(|mut batch| {
         batch.prepare(&prepare);
-        batch.visit(&mut visit)
+        batch.visit(&mut visit)?;
+        Ok(batch)
     })
 }
 
+/// What `prepare` can write to.
+pub(crate) trait Output: Default + Zeroize + Send {}
+
+impl<O: Default + Zeroize + Send> Output for O {}
+
 /// `None` if there are no threads to be had.
-fn on_threads<P: Send, O: Default + Send>(
+fn on_threads<P: Send, O: Output>(
     source: Source<'_>,
     prepare: &(impl Fn(&Found<'_>, &mut O) -> P + Sync),
     visit: &mut impl FnMut(&Found<'_>, P, &O) -> Result<(), FileError>,
@@ -83,44 +89,44 @@ fn on_threads<P: Send, O: Default + Send>(
     }
     let (found, to_prepare) = sync_channel::<Batch<P, O>>(BATCHES_AHEAD);
     let (prepared, to_visit) = sync_channel::<Batch<P, O>>(BATCHES_AHEAD);
+    let (visited, spare) = channel::<Batch<P, O>>();
     thread::scope(|scope| {
-        let prepare_all = move || pass_on(&to_prepare, &prepared, prepare);
+        let prepare_all = move || {
+            for mut batch in to_prepare {
+                batch.prepare(prepare);
+                if prepared.send(batch).is_err() {
+                    return;
+                }
+            }
+        };
         thread::Builder::new().spawn_scoped(scope, prepare_all).ok()?;
         let walk = move || {
             source.batches(|batch| {
                 // Whoever stops receiving has an error of its own to tell.
                 let _ = found.send(batch);
-                Ok(())
+                Ok(spare.try_recv().unwrap_or_default())
             })
         };
         let walker = thread::Builder::new().spawn_scoped(scope, walk).ok()?;
-        let visited = to_visit.iter().try_for_each(|batch| batch.visit(visit));
+        let told = to_visit.iter().try_for_each(|mut batch| {
+            batch.visit(visit)?;
+            // At the end of the walk nobody takes it.
+            let _ = visited.send(batch);
+            Ok(())
+        });
         drop(to_visit);
         let walked = walker.join().unwrap_or_else(|panic| resume_unwind(panic));
-        Some(visited.and(walked))
+        Some(told.and(walked))
     })
 }
 
-fn pass_on<P, O: Default>(
-    from: &Receiver<Batch<P, O>>,
-    to: &SyncSender<Batch<P, O>>,
-    prepare: &impl Fn(&Found<'_>, &mut O) -> P,
-) {
-    for mut batch in from {
-        batch.prepare(prepare);
-        if to.send(batch).is_err() {
-            return;
-        }
-    }
-}
-
 impl Source<'_> {
-    /// Walks the document and hands its leaves over, many at a time.
-    fn batches<P, O: Default>(
+    /// Walks the document and hands its leaves over, many at a time, for an empty batch each.
+    fn batches<P, O: Output>(
         self,
-        mut hand_over: impl FnMut(Batch<P, O>) -> Result<(), FileError>,
+        mut hand_over: impl FnMut(Batch<P, O>) -> Result<Batch<P, O>, FileError>,
     ) -> Result<u64, FileError> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::default();
         let walked = walk(self.doc, self.policy, self.skip, |place| {
             let scalar = match place.leaf {
                 Leaf::Scalar | Leaf::Comment => scalar_at(self.doc, place.node)?,
@@ -128,7 +134,7 @@ impl Source<'_> {
             };
             batch.push(place, &scalar);
             if batch.is_full() {
-                hand_over(std::mem::replace(&mut batch, Batch::new()))?;
+                batch = hand_over(std::mem::take(&mut batch))?;
             }
             Ok(())
         });
@@ -139,15 +145,16 @@ impl Source<'_> {
 }
 
 /// Leaves that travel together, their paths and values in two buffers.
-struct Batch<P, O> {
+struct Batch<P, O: Zeroize> {
     leaves: Vec<Record>,
     aads: String,
     bytes: Zeroizing<Vec<u8>>,
     prepared: Vec<P>,
-    output: O,
+    output: Zeroizing<O>,
 }
 
-/// A [`Found`] whose texts stand in the buffers of its batch.
+/// A [`Found`] whose texts stand in the buffers of its batch: components, tree path and value one
+/// behind the other.
 struct Record {
     node: NodeId,
     leaf: Leaf,
@@ -158,22 +165,25 @@ struct Record {
     aad: Range<usize>,
     component_count: u64,
     tree_count: u64,
-    components: Range<usize>,
-    tree_path: Range<usize>,
-    value: Range<usize>,
+    components: usize,
+    tree_path: usize,
+    value: usize,
+    end: usize,
 }
 
-impl<P, O: Default> Batch<P, O> {
-    fn new() -> Self {
+impl<P, O: Output> Default for Batch<P, O> {
+    fn default() -> Self {
         Self {
             leaves: Vec::new(),
             aads: String::new(),
             bytes: Zeroizing::default(),
             prepared: Vec::new(),
-            output: O::default(),
+            output: Zeroizing::default(),
         }
     }
+}
 
+impl<P, O: Output> Batch<P, O> {
     fn is_full(&self) -> bool {
         self.leaves.len() >= BATCH_LEAVES || self.bytes.len() >= BATCH_BYTES
     }
@@ -182,9 +192,8 @@ impl<P, O: Default> Batch<P, O> {
         let aad = self.aads.len();
         self.aads.push_str(place.aad);
         let mut append = |piece: &[u8]| {
-            let start = self.bytes.len();
             self.bytes.extend_from_slice(piece);
-            start..self.bytes.len()
+            self.bytes.len()
         };
         self.leaves.push(Record {
             node: place.node,
@@ -196,14 +205,16 @@ impl<P, O: Default> Batch<P, O> {
             aad: aad..self.aads.len(),
             component_count: place.components.count,
             tree_count: place.tree_path.count,
-            components: append(place.components.steps),
-            tree_path: append(place.tree_path.steps),
-            value: append(&scalar.bytes),
+            components: append(&[]),
+            tree_path: append(place.components.steps),
+            value: append(place.tree_path.steps),
+            end: append(&scalar.bytes),
         });
     }
 
     fn found(&self, record: &Record) -> Found<'_> {
-        let steps = |range: &Range<usize>| &self.bytes[range.clone()];
+        let components = &self.bytes[record.components..record.tree_path];
+        let tree_path = &self.bytes[record.tree_path..record.value];
         Found {
             place: Place {
                 node: record.node,
@@ -212,36 +223,36 @@ impl<P, O: Default> Batch<P, O> {
                 selected: record.selected,
                 alias: record.alias,
                 aad: &self.aads[record.aad.clone()],
-                components: EncodedPath {
-                    count: record.component_count,
-                    steps: steps(&record.components),
-                },
-                tree_path: EncodedPath {
-                    count: record.tree_count,
-                    steps: steps(&record.tree_path),
-                },
+                components: EncodedPath { count: record.component_count, steps: components },
+                tree_path: EncodedPath { count: record.tree_count, steps: tree_path },
             },
             kind: record.kind,
-            bytes: steps(&record.value),
+            bytes: &self.bytes[record.value..record.end],
         }
     }
 
     fn prepare(&mut self, prepare: &impl Fn(&Found<'_>, &mut O) -> P) {
         let mut output = std::mem::take(&mut self.output);
-        self.prepared =
-            self.leaves.iter().map(|leaf| prepare(&self.found(leaf), &mut output)).collect();
-        self.output = output;
+        let mut prepared = std::mem::take(&mut self.prepared);
+        prepared.extend(self.leaves.iter().map(|leaf| prepare(&self.found(leaf), &mut output)));
+        (self.output, self.prepared) = (output, prepared);
     }
 
+    /// Hands every leaf to `visit`; the batch is empty then.
     fn visit(
-        mut self,
+        &mut self,
         visit: &mut impl FnMut(&Found<'_>, P, &O) -> Result<(), FileError>,
     ) -> Result<(), FileError> {
-        let prepared = std::mem::take(&mut self.prepared);
-        self.leaves
-            .iter()
-            .zip(prepared)
-            .try_for_each(|(leaf, prepared)| visit(&self.found(leaf), prepared, &self.output))
+        let mut prepared = std::mem::take(&mut self.prepared);
+        for (leaf, prepared) in self.leaves.iter().zip(prepared.drain(..)) {
+            visit(&self.found(leaf), prepared, &self.output)?;
+        }
+        self.prepared = prepared;
+        self.leaves.clear();
+        self.aads.clear();
+        self.bytes.zeroize();
+        self.output.zeroize();
+        Ok(())
     }
 }
 
