@@ -264,9 +264,14 @@ fn side_by_side<T: Send>(
     order: Order,
     work: impl Fn(&Path) -> T + Sync,
 ) -> Vec<T> {
+    let in_turn = || files.iter().map(|path| work(path)).collect();
+    // The number of cores is a question of its own to the system, a tenth of a short run.
+    if order == Order::InTurn || files.len() < 2 {
+        return in_turn();
+    }
     let threads = thread::available_parallelism().map_or(1, usize::from).min(files.len());
-    if order == Order::InTurn || threads < 2 {
-        return files.iter().map(|path| work(path)).collect();
+    if threads < 2 {
+        return in_turn();
     }
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(files.len()));

@@ -91,9 +91,7 @@ impl EncryptedFile {
     pub fn plain_values(&self) -> usize {
         self.doc
             .ids()
-            .filter(|&id| {
-                self.doc.node(id).kind() == NodeKind::Scalar && !self.skip.contains(id)
-            })
+            .filter(|&id| self.doc.node(id).kind() == NodeKind::Scalar && !self.skip.contains(id))
             .filter_map(|id| self.doc.scalar(id).ok())
             .filter(|scalar| scalar.text().is_none_or(|text| !is_token(text)))
             .filter(|scalar| scalar.kind != ScalarType::Null && !scalar.bytes.is_empty())

@@ -267,3 +267,57 @@ const BATCH_BYTES: usize = 64 * 1024;
 
 /// How many batches may wait between two threads.
 const BATCHES_AHEAD: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::{Found, Source, WORTH_THREADS, stream};
+    use crate::document::{Document, Format};
+    use crate::file::error::FileError;
+    use crate::policy::Policy;
+
+    fn document(values: usize) -> Document {
+        let text: String =
+            (0..values).map(|value| format!("k{value}: [{value}, {{}}]\n")).collect();
+        Document::parse(text, Format::Yaml).expect("valid YAML")
+    }
+
+    /// What is prepared and visited of each leaf until `stop` of them are.
+    fn visits(doc: &Document, stop: usize) -> (Vec<String>, Result<u64, FileError>) {
+        let policy = Policy::default();
+        let source = Source { doc, policy: &policy, skip: None };
+        let prepare = |found: &Found<'_>, output: &mut Vec<u8>| {
+            output.extend(found.bytes);
+            output.len() - found.bytes.len()..output.len()
+        };
+        let mut visits = Vec::new();
+        let result = stream(source, prepare, |found, range, output: &Vec<u8>| {
+            if visits.len() == stop {
+                return Err(FileError::NoDocument);
+            }
+            let (aad, prepared) = (found.place.aad, String::from_utf8_lossy(&output[range]));
+            visits.push(format!("{aad} {:?} {prepared}", found.place.leaf));
+            Ok(())
+        });
+        (visits, result)
+    }
+
+    #[test]
+    fn threads_visit_every_leaf_in_the_order_of_the_text() {
+        let values = WORTH_THREADS;
+        let (visits, result) = visits(&document(values), usize::MAX);
+        assert_eq!(result.ok(), Some(1));
+        let expect = (0..values).flat_map(|value| {
+            [format!("k{value}: Scalar {value}"), format!("k{value}: EmptyMap ")]
+        });
+        assert!(visits.into_iter().eq(expect));
+    }
+
+    #[test]
+    fn nothing_behind_an_error_is_visited() {
+        for (values, stop) in [(3, 4), (WORTH_THREADS, 4), (WORTH_THREADS, 6_000)] {
+            let (visits, result) = visits(&document(values), stop);
+            assert!(matches!(result, Err(FileError::NoDocument)));
+            assert_eq!(visits.len(), stop);
+        }
+    }
+}

@@ -49,7 +49,11 @@ pub(super) fn key_text(doc: &Document, key: NodeId) -> Cow<'_, str> {
 }
 
 pub(super) fn key_is_string(doc: &Document, key: NodeId) -> bool {
-    string_key(doc, key).is_some()
+    let source = doc.source(key);
+    // Nearly every key begins as no number, word or alias does.
+    let is_name = doc.node(key).style() == Style::Plain
+        && source.starts_with(|c: char| c.is_ascii_alphabetic() && !"nNtTfF".contains(c));
+    is_name && tag::of(doc, key) == Tag::None || string_key(doc, key).is_some()
 }
 
 pub(super) fn scalar(doc: &Document, id: NodeId) -> Result<Scalar<'_>, ParseError> {
