@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use rustix::fs::FlockOperation;
 use rustix::process::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
@@ -127,7 +126,7 @@ impl PrivateFile {
         let watcher = watch(signals, Arc::clone(&directory), Arc::clone(&editing), on_signal);
         let file = File::open(&*directory)
             .and_then(|lock| {
-                rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+                lock.try_lock()?;
                 Ok(lock)
             })
             .map(|lock| Self {
@@ -280,9 +279,7 @@ fn remove_left(root: &Path) {
         if !ours || rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH) {
             continue;
         }
-        let unlocked = File::open(&path).is_ok_and(|dir| {
-            rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok()
-        });
+        let unlocked = File::open(&path).is_ok_and(|dir| dir.try_lock().is_ok());
         if unlocked {
             let _ = fs::remove_dir_all(&path);
         }

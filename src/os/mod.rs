@@ -13,4 +13,5 @@ pub mod git;
 #[cfg(feature = "age")]
 pub mod identities;
 pub mod new_identity;
+pub mod threads;
 pub mod tty;
