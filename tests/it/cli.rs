@@ -14,6 +14,8 @@ mod batch;
 mod decrypt;
 mod edit;
 mod encrypt;
+#[cfg(target_os = "linux")]
+mod faults;
 mod keys;
 mod peers;
 mod set;
