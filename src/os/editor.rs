@@ -20,6 +20,7 @@ use signal_hook::iterator::{Handle, Signals};
 
 use super::env::Env;
 use super::fs::{ReadError, read};
+use super::interrupt;
 use super::tty::{Stream, is_terminal};
 
 /// Why a file could not be edited.
@@ -120,6 +121,7 @@ impl PrivateFile {
         remove_left(&root);
         let directory = Arc::new(make_directory(&root).map_err(failed)?);
         // From here on the watcher and the drop remove the directory.
+        interrupt::stay_caught();
         let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let editing = Arc::new(AtomicBool::new(false));
         let handle = signals.handle();
