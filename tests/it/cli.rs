@@ -20,6 +20,7 @@ mod keys;
 mod peers;
 mod set;
 mod start;
+mod terminal;
 mod verify;
 
 /// A home, a working directory and an identity.
