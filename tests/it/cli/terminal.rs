@@ -202,6 +202,23 @@ fn the_passphrase_of_an_identity_is_asked_for_once_and_never_shown() {
 }
 
 #[test]
+fn an_old_ssh_key_is_unlocked_with_its_passphrase() {
+    let sandbox = Sandbox::new();
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/src/keyservice/age/testdata");
+    let ssh = sandbox.home().join(".ssh");
+    fs::create_dir(&ssh).expect("made");
+    fs::copy(format!("{keys}/rsa-pem-locked"), ssh.join("id_rsa")).expect("copied");
+    fs::copy(format!("{keys}/rsa.pub"), ssh.join("id_rsa.pub")).expect("copied");
+    let recipient = fs::read_to_string(ssh.join("id_rsa.pub")).expect("read");
+    sandbox.write("a.yaml", PLAIN);
+    sandbox.run(&["encrypt", "-i", "--age", recipient.trim(), "a.yaml"]).ok();
+    let mut session = sandbox.at_terminal("decrypt a.yaml");
+    session.exp_string(".ssh/id_rsa': ").expect("the question");
+    session.send_line("correct horse").expect("answered");
+    assert_eq!(end(session), (format!("\n{PLAIN}").replace('\n', "\r\n"), 0));
+}
+
+#[test]
 fn control_c_at_a_passphrase_ends_the_program_and_gives_the_echo_back() {
     let sandbox = locked();
     let mut command = sandbox.command("sh");
