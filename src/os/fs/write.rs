@@ -81,7 +81,7 @@ pub enum WriteError {
     #[error("its directory does not exist")]
     NoDirectory,
     /// The directory takes no new file, so that the file cannot be replaced.
-    #[error("cannot be replaced: its directory takes no new file")]
+    #[error("cannot be written: its directory takes no new file")]
     DirectoryDenied,
     /// It is a mount point of its own, and no copy can be kept beside it while it is overwritten.
     #[error("cannot be replaced: it is mounted by itself, and its directory keeps no copy")]
