@@ -7,9 +7,6 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +16,8 @@ use zeroize::Zeroizing;
 use super::context::Ctx;
 use super::error::Error;
 use super::exit::{self, Exit};
-use crate::os::fs::{Before, Job, WriteError, Written, replace, replace_all};
+use crate::os::fs::{Before, Job, WriteError, Written, interrupted_copy, replace, replace_all};
+use crate::os::threads::side_by_side;
 
 /// What the work on one file gave.
 #[derive(Default)]
@@ -94,11 +92,16 @@ pub(crate) fn run(
 ) -> Exit {
     let files = &distinct(ctx, files);
     let bar = Bar::new(ctx, files.len());
-    let chunk = if order == Order::InTurn { 1 } else { CHUNK };
+    let (chunk, threads) = match order {
+        Order::InTurn => (1, 1),
+        // The number of cores is a question of its own to the system, a tenth of a short run.
+        Order::SideBySide if files.len() < 2 => (1, 1),
+        Order::SideBySide => (CHUNK, thread::available_parallelism().map_or(1, usize::from)),
+    };
     let mut failures: Vec<Exit> = Vec::new();
     for files in files.chunks(chunk) {
-        let results = side_by_side(files, order, |path| {
-            let result = work(path).map_err(|error| error.about(path));
+        let results = side_by_side(files, threads, |path: &PathBuf| {
+            let result = work(path).map_err(|error| with_copy(error.about(path), path));
             bar.tick();
             result
         });
@@ -126,6 +129,17 @@ pub(crate) fn run(
             ctx.out.error(&Error::new(exit::GENERIC, text));
             exit::GENERIC
         }
+    }
+}
+
+/// A file that cannot be used may be torn: it was mounted by itself, and its writer was killed.
+fn with_copy(error: Error, path: &Path) -> Error {
+    match interrupted_copy(path) {
+        Some(copy) => error.hint(format!(
+            "its last writer was interrupted: {} holds what it was to be, whole",
+            copy.display()
+        )),
+        None => error,
     }
 }
 
@@ -256,43 +270,6 @@ pub(crate) fn write_error(error: &WriteError, path: &Path) -> Error {
         return Error::closed_pipe();
     }
     Error::of(exit::CANNOT_WRITE, error).about(path)
-}
-
-/// Results in the order of the items.
-fn side_by_side<T: Send>(
-    files: &[PathBuf],
-    order: Order,
-    work: impl Fn(&Path) -> T + Sync,
-) -> Vec<T> {
-    let in_turn = || files.iter().map(|path| work(path)).collect();
-    // The number of cores is a question of its own to the system, a tenth of a short run.
-    if order == Order::InTurn || files.len() < 2 {
-        return in_turn();
-    }
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(files.len());
-    if threads < 2 {
-        return in_turn();
-    }
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(files.len()));
-    let run = || {
-        while let Some((index, path)) = {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            files.get(index).map(|path| (index, path))
-        } {
-            let result = work(path);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(run);
-        }
-        run();
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_unstable_by_key(|&(index, _)| index);
-    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// A bar on a terminal, from the second second on.

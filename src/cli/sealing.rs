@@ -66,11 +66,12 @@ impl SealArgs {
         }
         let rule = lookup.rule();
         let from_flags = self.keys(ctx);
-        let groups = match (&rule, from_flags.is_empty()) {
-            (_, false) => vec![from_flags],
-            (Some(rule), true) => rule.groups.clone(),
+        let (groups, origin) = match (&rule, from_flags.is_empty()) {
+            (_, false) => (vec![from_flags], "--age or SOPS_AGE_RECIPIENTS"),
+            (Some(rule), true) => (rule.groups.clone(), rule.name.as_str()),
             (None, true) => return Err(no_config()),
         };
+        check(&groups, origin)?;
         let threshold = self
             .shamir_secret_sharing_threshold
             .filter(|&number| number != 0)
@@ -166,9 +167,7 @@ pub(crate) fn wrap(
     groups: &[Vec<MasterKey>],
     data_key: &DataKey,
 ) -> Result<Vec<KeyGroup>, Error> {
-    for key in groups.iter().flatten() {
-        check(key)?;
-    }
+    check(groups, "the keys that are given")?;
     let wrapped = ctx.keyring().wrap_all(groups, data_key).map_err(|it| explain::wrap(&it))?;
     let now = ctx.now()?;
     let group = |(keys, wrapped): (&Vec<MasterKey>, Vec<String>)| {
@@ -185,9 +184,7 @@ pub(crate) fn rewrap(
     data_key: &DataKey,
 ) -> Result<Vec<KeyGroup>, Error> {
     let keys: Vec<Vec<MasterKey>> = groups.iter().map(keys_of).collect();
-    for key in keys.iter().flatten() {
-        check(key)?;
-    }
+    check(&keys, "the keys of the file")?;
     let wrapped = ctx.keyring().wrap_all(&keys, data_key).map_err(|it| explain::wrap(&it))?;
     let group = |(group, wrapped): (&KeyGroup, Vec<String>)| {
         let keys = group.keys().iter().zip(wrapped);
@@ -210,10 +207,18 @@ pub(crate) fn new_data_key() -> Result<DataKey, Error> {
 }
 
 /// Refuses what is no recipient before anything shows it: it may be an identity, a secret.
-fn check(key: &MasterKey) -> Result<(), Error> {
-    let MasterKey::Age { recipient } = key else { return Ok(()) };
-    check_recipient(recipient)
-        .map_err(|error| Error::new(exit::GENERIC, format!("an age recipient: {error}")))
+pub(crate) fn check(groups: &[Vec<MasterKey>], origin: &str) -> Result<(), Error> {
+    let recipients = groups.iter().flatten().filter_map(|key| match key {
+        MasterKey::Age { recipient } => Some(recipient),
+        MasterKey::Vault { .. } | MasterKey::Foreign { .. } => None,
+    });
+    for (index, recipient) in recipients.enumerate() {
+        check_recipient(recipient).map_err(|error| {
+            let text = format!("{origin}, age recipient {}: {error}", index + 1);
+            Error::new(exit::GENERIC, text)
+        })?;
+    }
+    Ok(())
 }
 
 /// Variables that name keys of kinds that are not built in: to leave them out silently would leave

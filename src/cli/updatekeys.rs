@@ -12,7 +12,7 @@ use super::input::Input;
 use super::key_diff;
 use super::open::{self, Opened, ReadArgs, Trust};
 use super::rules::{Lookup, Rule};
-use super::sealing::{no_config, no_match, wrap};
+use super::sealing::{check, no_config, no_match, wrap};
 use crate::file::EncryptedFile;
 use crate::keys::{KeyGroup, MasterKey};
 
@@ -58,6 +58,7 @@ fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> 
         Lookup::NoRules => return Err(no_config()),
         Lookup::NoMatch { config } => return Err(no_match(&config)),
     };
+    check(&rule.groups, &rule.name)?;
     let encrypted = EncryptedFile::parse(input.text.clone(), input.format)
         .map_err(|error| explain::file(&error, Role::Encrypted))?;
     let metadata = encrypted.metadata();

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use rustix::fs::FlockOperation;
 use rustix::process::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 use super::env::Env;
 use super::fs::{ReadError, read};
+use super::interrupt;
 use super::tty::{Stream, is_terminal};
 
 /// Why a file could not be edited.
@@ -121,13 +121,14 @@ impl PrivateFile {
         remove_left(&root);
         let directory = Arc::new(make_directory(&root).map_err(failed)?);
         // From here on the watcher and the drop remove the directory.
+        interrupt::stay_caught();
         let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let editing = Arc::new(AtomicBool::new(false));
         let handle = signals.handle();
         let watcher = watch(signals, Arc::clone(&directory), Arc::clone(&editing), on_signal);
         let file = File::open(&*directory)
             .and_then(|lock| {
-                rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+                lock.try_lock()?;
                 Ok(lock)
             })
             .map(|lock| Self {
@@ -280,9 +281,7 @@ fn remove_left(root: &Path) {
         if !ours || rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH) {
             continue;
         }
-        let unlocked = File::open(&path).is_ok_and(|dir| {
-            rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok()
-        });
+        let unlocked = File::open(&path).is_ok_and(|dir| dir.try_lock().is_ok());
         if unlocked {
             let _ = fs::remove_dir_all(&path);
         }

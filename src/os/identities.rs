@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::env::Env;
-use super::fs::{ReadError, read_bytes};
-use crate::keyservice::age::{IdentitySource, Reading, SourceKind, armor_identity_file};
+use super::fs::{ReadError, read, read_bytes};
+use crate::keyservice::age::{
+    IdentitySource, ReadPublic, Reading, SourceKind, armor_identity_file,
+};
 use crate::secret::SecretText;
 
 /// Every place where identities are looked for, in SOPS' order; those that are not set as well, so
@@ -57,25 +59,39 @@ fn of_file_variable(env: &Env, kind: SourceKind, name: &'static str) -> Identity
     let Some(value) = env.set(name) else { return not_set(kind, name) };
     let path = PathBuf::from(value);
     let location = path.display().to_string();
+    let public = public_beside(&path);
     let read = move |_: &str| {
         if path.as_os_str().is_empty() {
             return Err("set, but empty".to_owned());
         }
         read_identity(&path).map(Some).map_err(|error| error.to_string())
     };
-    IdentitySource::new(kind, Reading::Once, name, location, Box::new(read))
+    IdentitySource::new(kind, Reading::Once, name, location, Box::new(read)).with_public(public)
+}
+
+/// The public key that `ssh-keygen` puts beside a private one.
+fn public_beside(path: &Path) -> ReadPublic {
+    let mut public = path.as_os_str().to_owned();
+    public.push(".pub");
+    let public = PathBuf::from(public);
+    Box::new(move || {
+        read(&public).map_err(|error| {
+            format!("locked, and its public key is needed: {}: {error}", public.display())
+        })
+    })
 }
 
 /// A place that is looked at in any case.
 fn of_path(kind: SourceKind, path: &Path) -> IdentitySource {
     let path = path.to_owned();
     let name = path.display().to_string();
+    let public = public_beside(&path);
     let read = move |_: &str| match read_identity(&path) {
         Ok(text) => Ok(Some(text)),
         Err(ReadError::NotFound) => Ok(None),
         Err(error) => Err(error.to_string()),
     };
-    IdentitySource::new(kind, Reading::Once, name, "", Box::new(read))
+    IdentitySource::new(kind, Reading::Once, name, "", Box::new(read)).with_public(public)
 }
 
 fn of_command_variable(env: &Env, kind: SourceKind, name: &'static str) -> IdentitySource {
@@ -180,6 +196,44 @@ mod tests {
                 .expect("copied");
             let recipient = fs::read_to_string(format!("{keys}/{public}.pub")).expect("read");
             check_unwraps(&Env::of(&[("HOME", dir.path().to_str().expect("UTF-8"))]), &recipient);
+        }
+    }
+
+    #[test]
+    fn a_locked_ssh_key_needs_its_public_key() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/src/keyservice/age/testdata");
+        let file = dir.path().join("id_rsa");
+        fs::copy(format!("{keys}/rsa-pem-locked"), &file).expect("copied");
+        let recipient = fs::read_to_string(format!("{keys}/rsa.pub")).expect("read");
+        let ssh = dir.path().join(".ssh");
+        fs::create_dir(&ssh).expect("made");
+        fs::copy(&file, ssh.join("id_rsa")).expect("copied");
+        let home = dir.path().to_str().expect("UTF-8");
+        let told = |env: &Env| {
+            let service = AgeIdentities::new(age_sources(env), Arc::new(Nobody));
+            let wrapped = service.wrap_bytes(&recipient, KEY).expect("wrapped");
+            match service.unwrap_bytes(&recipient, &wrapped) {
+                Err(KeyError::NoIdentity { looked }) => {
+                    let told = looked.into_iter().map(|place| place.outcome.replace(home, "HOME"));
+                    told.filter(|outcome| !outcome.starts_with("not ")).collect::<Vec<_>>()
+                }
+                other => panic!("nobody knows the passphrase: {other:?}"),
+            }
+        };
+        let envs = [
+            Env::of(&[("HOME", home)]),
+            Env::of(&[("SOPS_AGE_SSH_PRIVATE_KEY_FILE", file.to_str().expect("UTF-8"))]),
+        ];
+        for (env, place) in envs.iter().zip(["HOME/.ssh/id_rsa", "HOME/id_rsa"]) {
+            let why = format!("locked, and its public key is needed: {place}.pub: no such file");
+            assert_eq!(told(env), [why]);
+        }
+        for folder in [dir.path(), &ssh] {
+            fs::copy(format!("{keys}/rsa.pub"), folder.join("id_rsa.pub")).expect("copied");
+        }
+        for env in &envs {
+            assert_eq!(told(env), ["nobody can be asked for its passphrase"]);
         }
     }
 

@@ -12,5 +12,7 @@ pub mod fs;
 pub mod git;
 #[cfg(feature = "age")]
 pub mod identities;
+pub mod interrupt;
 pub mod new_identity;
+pub mod threads;
 pub mod tty;

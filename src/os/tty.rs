@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::interrupt;
 use crate::secret::SecretText;
 
 /// One of the three standard streams.
@@ -32,7 +34,10 @@ pub fn is_terminal(stream: Stream) -> bool {
 ///
 /// If there is no controlling terminal, or the user gave up.
 pub fn passphrase(prompt: &str) -> Result<SecretText, String> {
-    rpassword::prompt_password(prompt).map(SecretText::new).map_err(|error| match error.kind() {
+    let _turn = one_at_a_time();
+    // rpassword sends itself the signal for Ctrl-C before it gives the terminal its echo back.
+    let answer = interrupt::postponed(|| rpassword::prompt_password(prompt));
+    answer.map(SecretText::new).map_err(|error| match error.kind() {
         io::ErrorKind::Interrupted => "no passphrase was given".to_owned(),
         _ => "no terminal to ask for its passphrase".to_owned(),
     })
@@ -41,11 +46,18 @@ pub fn passphrase(prompt: &str) -> Result<SecretText, String> {
 /// Asks for a line of text on the controlling terminal. `None`: there is none, or its end is reached.
 #[must_use]
 pub fn line(prompt: &str) -> Option<String> {
+    let _turn = one_at_a_time();
     let mut output = File::options().write(true).open(TERMINAL).ok()?;
     output.write_all(prompt.as_bytes()).and_then(|()| output.flush()).ok()?;
     let mut answer = String::new();
     let read = BufReader::new(File::open(TERMINAL).ok()?).read_line(&mut answer).ok()?;
     (read > 0).then(|| answer.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// Files are worked on side by side, and there is one terminal.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whoever sits at the controlling terminal.

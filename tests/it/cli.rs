@@ -14,10 +14,13 @@ mod batch;
 mod decrypt;
 mod edit;
 mod encrypt;
+#[cfg(target_os = "linux")]
+mod faults;
 mod keys;
 mod peers;
 mod set;
 mod start;
+mod terminal;
 mod verify;
 
 /// A home, a working directory and an identity.

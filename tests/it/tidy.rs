@@ -28,15 +28,19 @@ const NEIGHBOURS: [(&str, &str); 4] =
     [("metadata", "policy"), ("metadata", "keys"), ("document", "document"), ("value", "secret")];
 
 /// A third-party crate is named in these rooms and nowhere else.
-const CRATES: [(&str, &[&str]); 17] = [
+const CRATES: [(&str, &[&str]); 22] = [
+    ("aes", &["keyservice"]),
     ("aes_gcm", &["crypto"]),
     ("age", &["keyservice"]),
     ("base64", &["crypto", "document", "keyservice"]),
+    ("cbc", &["keyservice"]),
     ("clap", &["cli"]),
     ("getrandom", &["secret", "file", "os"]),
     ("hkdf", &["crypto"]),
     ("hmac", &["crypto"]),
     ("indicatif", &["cli"]),
+    ("md5", &["keyservice"]),
+    ("pkcs8", &["keyservice"]),
     ("regex", &["policy"]),
     ("rpassword", &["os"]),
     ("rustix", &["os"]),
@@ -44,6 +48,7 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("sha2", &["crypto", "keyservice"]),
     ("shlex", &["os"]),
     ("signal_hook", &["os"]),
+    ("ssh_key", &["keyservice"]),
     ("tempfile", &["os"]),
     ("time", &["timestamp"]),
 ];

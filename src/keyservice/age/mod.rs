@@ -6,6 +6,7 @@
 
 mod ask;
 mod errors;
+mod pem;
 mod recipient;
 mod source;
 #[cfg(test)]
@@ -23,7 +24,7 @@ use self::ask::Asking;
 pub use self::ask::{Interaction, Nobody};
 pub use self::recipient::{RecipientError, check_recipient};
 use self::source::{Identities, Parsed};
-pub use self::source::{IdentitySource, Read1, Reading, SourceKind};
+pub use self::source::{IdentitySource, Read1, ReadPublic, Reading, SourceKind};
 use super::{KeyError, KeyService, Looked};
 use crate::keys::{MasterKey, WrappedKey};
 use crate::secret::{DataKey, SecretText};

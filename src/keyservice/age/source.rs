@@ -8,11 +8,12 @@ use age::armor::ArmoredReader;
 use age::secrecy::{ExposeSecret, SecretString};
 use age::{Decryptor, ssh, x25519};
 use base64::Engine;
-use base64::prelude::BASE64_STANDARD_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::ask::Interaction;
 use super::errors;
+use super::pem::{self, Pem};
 use crate::secret::SecretText;
 
 /// What a source holds.
@@ -39,6 +40,9 @@ pub enum Reading {
 /// read. It is given the recipient whose key is to be unwrapped.
 pub type Read1 = Box<dyn Fn(&str) -> Result<Option<SecretText>, String> + Send + Sync>;
 
+/// What reads the public key beside an SSH key, or says why it cannot.
+pub type ReadPublic = Box<dyn Fn() -> Result<String, String> + Send + Sync>;
+
 /// One place where identities are looked for.
 pub struct IdentitySource {
     kind: SourceKind,
@@ -48,6 +52,8 @@ pub struct IdentitySource {
     /// Where it led: the path, the command; empty if the name says it all.
     location: String,
     read: Read1,
+    /// Reads the public key that stands beside an SSH key.
+    public: Option<ReadPublic>,
     parsed: Mutex<HashMap<String, Arc<Parsed>>>,
 }
 
@@ -85,10 +91,17 @@ pub(super) struct Locked {
 
 /// An SSH private key, and its unlocked form once its passphrase was asked for.
 pub(super) struct SshKey {
-    key: ssh::Identity,
+    key: Key,
     /// The first argument of the stanzas that are for this key, if it is locked.
     fingerprint: Option<String>,
     opened: OnceLock<Result<ssh::Identity, String>>,
+}
+
+enum Key {
+    /// As the `age` crate reads it.
+    Age(ssh::Identity),
+    /// In a form of OpenSSL's, locked.
+    Pem(pem::Locked),
 }
 
 impl IdentitySource {
@@ -102,7 +115,13 @@ impl IdentitySource {
         read: Read1,
     ) -> Self {
         let (name, location) = (name.into(), location.into());
-        Self { kind, reading, name, location, read, parsed: Mutex::default() }
+        Self { kind, reading, name, location, read, public: None, parsed: Mutex::default() }
+    }
+
+    /// The same place, with a public key beside it: a locked SSH key need not tell whose it is.
+    #[must_use]
+    pub fn with_public(self, public: ReadPublic) -> Self {
+        Self { public: Some(public), ..self }
     }
 
     /// A place whose text is known.
@@ -152,7 +171,7 @@ impl IdentitySource {
     fn parse(&self, text: &SecretText) -> Result<Parsed, String> {
         let text = text.expose_secret();
         match self.kind {
-            SourceKind::SshKey => SshKey::parse(text).map(Parsed::Ssh),
+            SourceKind::SshKey => SshKey::parse(text, self.public.as_ref()).map(Parsed::Ssh),
             SourceKind::Identities | SourceKind::IdentityWords if is_locked(text) => {
                 // Armor or the binary form; the latter only if it happens to be text.
                 Ok(Parsed::Locked(Locked { file: text.into(), opened: OnceLock::new() }))
@@ -262,20 +281,30 @@ impl Locked {
 }
 
 impl SshKey {
-    fn parse(text: &str) -> Result<Self, String> {
-        let key = ssh::Identity::from_buffer(text.as_bytes(), None)
-            .map_err(|_| "not an SSH private key in OpenSSH's or RSA's own format".to_owned())?;
+    fn parse(text: &str, public: Option<&ReadPublic>) -> Result<Self, String> {
+        let key = match pem::read(text)? {
+            Pem::Other => age_key(text)?,
+            Pem::Open(text) => age_key(&text)?,
+            Pem::Locked(locked) => {
+                let public = public.ok_or_else(|| {
+                    "locked, and no public key is beside it: `ssh-keygen -p` converts it".to_owned()
+                })?;
+                let fingerprint = fingerprint(&public()?);
+                let fingerprint = fingerprint.ok_or("the public key beside it is damaged")?;
+                let (key, fingerprint) = (Key::Pem(locked), Some(fingerprint));
+                return Ok(Self { key, fingerprint, opened: OnceLock::new() });
+            }
+        };
         let fingerprint = match &key {
             ssh::Identity::Unencrypted(_) => None,
-            ssh::Identity::Encrypted(_) => fingerprint(&key),
-            ssh::Identity::Unsupported(ssh::UnsupportedKey::EncryptedPem) => {
-                return Err("locked in the old PEM format: `ssh-keygen -p` converts it".into());
-            }
+            ssh::Identity::Encrypted(_) => ssh::Recipient::try_from(key.clone())
+                .ok()
+                .and_then(|recipient| fingerprint(&recipient.to_string())),
             ssh::Identity::Unsupported(_) => {
                 return Err("an SSH key of a kind age cannot use".into());
             }
         };
-        Ok(Self { key, fingerprint, opened: OnceLock::new() })
+        Ok(Self { key: Key::Age(key), fingerprint, opened: OnceLock::new() })
     }
 
     /// The usable key. The passphrase is asked for once, and only if one of the stanzas is for it.
@@ -287,7 +316,9 @@ impl SshKey {
         stanzas: &[Vec<&str>],
         interaction: &dyn Interaction,
     ) -> Option<Result<&ssh::Identity, String>> {
-        let ssh::Identity::Encrypted(locked) = &self.key else { return Some(Ok(&self.key)) };
+        if let Key::Age(key @ ssh::Identity::Unencrypted(_)) = &self.key {
+            return Some(Ok(key));
+        }
         let fits = |stanza: &Vec<&str>| {
             stanza.first().is_some_and(|kind| kind.starts_with("ssh-"))
                 && self.fingerprint.as_deref() == stanza.get(1).copied()
@@ -299,19 +330,27 @@ impl SshKey {
             let passphrase =
                 interaction.passphrase(&format!("Enter passphrase for identity '{name}': "))?;
             let passphrase = SecretString::from(passphrase.expose_secret().to_owned());
-            locked
-                .decrypt(passphrase)
-                .map(ssh::Identity::from)
-                .map_err(|error| errors::decrypt(&error))
+            match &self.key {
+                Key::Age(ssh::Identity::Encrypted(locked)) => locked
+                    .decrypt(passphrase)
+                    .map(ssh::Identity::from)
+                    .map_err(|error| errors::decrypt(&error)),
+                Key::Age(key) => Ok(key.clone()),
+                Key::Pem(locked) => age_key(&locked.open(passphrase.expose_secret())?),
+            }
         });
         Some(opened.as_ref().map_err(Clone::clone))
     }
 }
 
-/// The fingerprint that age puts in a stanza for an SSH key.
-fn fingerprint(key: &ssh::Identity) -> Option<String> {
-    let public = ssh::Recipient::try_from(key.clone()).ok()?.to_string();
-    let blob = base64::prelude::BASE64_STANDARD.decode(public.split(' ').nth(1)?).ok()?;
+fn age_key(text: &str) -> Result<ssh::Identity, String> {
+    ssh::Identity::from_buffer(text.as_bytes(), None)
+        .map_err(|_| "not an SSH private key in a format that age reads".to_owned())
+}
+
+/// The fingerprint that age puts in a stanza for an SSH key, of the line of its public key.
+fn fingerprint(public: &str) -> Option<String> {
+    let blob = BASE64_STANDARD.decode(public.split_whitespace().nth(1)?).ok()?;
     Some(BASE64_STANDARD_NO_PAD.encode(&Sha256::digest(blob)[..4]))
 }
 

@@ -18,6 +18,12 @@ const ED25519_PUB: &str = include_str!("testdata/ed25519.pub");
 const LOCKED: &str = include_str!("testdata/ed25519-locked");
 const RSA: &str = include_str!("testdata/rsa");
 const RSA_PUB: &str = include_str!("testdata/rsa.pub");
+const ED25519_PKCS8: &str = include_str!("testdata/ed25519-pkcs8");
+const RSA_LOCKED: &str = include_str!("testdata/rsa-locked");
+const RSA_PEM: &str = include_str!("testdata/rsa-pem");
+const RSA_PEM_LOCKED: &str = include_str!("testdata/rsa-pem-locked");
+const RSA_PKCS8: &str = include_str!("testdata/rsa-pkcs8");
+const RSA_PKCS8_LOCKED: &str = include_str!("testdata/rsa-pkcs8-locked");
 const RSA_WEAK_PUB: &str = include_str!("testdata/rsa-weak.pub");
 const ECDSA_PUB: &str = include_str!("testdata/ecdsa.pub");
 
@@ -168,8 +174,17 @@ fn every_place_is_told_if_none_fits() {
 
 #[test]
 fn ssh_keys_unwrap() {
-    for (private, public) in [(ED25519, ED25519_PUB), (RSA, RSA_PUB)] {
-        let service = service(vec![source(SourceKind::SshKey, "ssh", private)]);
+    let keys = [
+        (ED25519, ED25519_PUB),
+        (ED25519_PKCS8, ED25519_PUB),
+        (RSA, RSA_PUB),
+        (RSA_PEM, RSA_PUB),
+        (RSA_PKCS8, RSA_PUB),
+    ];
+    for (private, public) in keys.iter().flat_map(|&(private, public)| {
+        [(private.to_owned(), public), (private.replace('\n', "\r\n"), public)]
+    }) {
+        let service = service(vec![source(SourceKind::SshKey, "ssh", &private)]);
         // The comment behind the key is kept in files, and no part of it.
         let wrapped = service.wrap_bytes(public, KEY).expect("wrapped");
         assert_eq!(**service.unwrap_bytes(public, &wrapped).expect("unwrapped"), *KEY);
@@ -199,6 +214,140 @@ fn a_locked_ssh_key_is_asked_for_once_and_only_for_its_own_files() {
         assert_eq!(**service.unwrap_bytes(&recipient, &wrapped).expect("unwrapped"), *KEY);
     }
     assert_eq!(user.asked(), ["Enter passphrase for identity 'id_ed25519': "]);
+}
+
+/// An SSH key with a public key beside it.
+fn with_public(private: &str, public: Result<&str, &str>) -> IdentitySource {
+    let public = public.map(str::to_owned).map_err(str::to_owned);
+    source(SourceKind::SshKey, "id_rsa", private).with_public(Box::new(move || public.clone()))
+}
+
+#[test]
+fn a_locked_key_that_does_not_tell_whose_it_is_has_a_public_key_beside_it() {
+    // OpenSSH's own form tells it.
+    for (locked, public) in [
+        (RSA_LOCKED, Err("never read")),
+        (RSA_PEM_LOCKED, Ok(RSA_PUB)),
+        (RSA_PKCS8_LOCKED, Ok(RSA_PUB)),
+    ] {
+        let user = User::answering("correct horse");
+        let service = AgeIdentities::new(vec![with_public(locked, public)], user.clone());
+        let other = service.wrap_bytes(ED25519_PUB, KEY).expect("wrapped");
+        assert_eq!(
+            looked(service.unwrap_bytes(ED25519_PUB, &other)),
+            ["id_rsa: not for this recipient"]
+        );
+        assert_eq!(user.asked(), [""; 0]);
+        for _ in 0..2 {
+            let wrapped = service.wrap_bytes(RSA_PUB, KEY).expect("wrapped");
+            assert_eq!(**service.unwrap_bytes(RSA_PUB, &wrapped).expect("unwrapped"), *KEY);
+        }
+        assert_eq!(user.asked(), ["Enter passphrase for identity 'id_rsa': "]);
+        let service =
+            AgeIdentities::new(vec![with_public(locked, public)], User::answering("wrong"));
+        let wrapped = service.wrap_bytes(RSA_PUB, KEY).expect("wrapped");
+        assert_eq!(
+            looked(service.unwrap_bytes(RSA_PUB, &wrapped)),
+            ["id_rsa: incorrect passphrase"]
+        );
+    }
+}
+
+#[track_caller]
+fn check_ssh_source(source: IdentitySource, expected: &str) {
+    let service = AgeIdentities::new(vec![source], User::answering("correct horse"));
+    let wrapped = service.wrap_bytes(RSA_PUB, KEY).expect("wrapped");
+    assert_eq!(looked(service.unwrap_bytes(RSA_PUB, &wrapped)), [format!("id_rsa: {expected}")]);
+}
+
+#[test]
+fn ssh_keys_that_cannot_be_used_say_why() {
+    let check =
+        |text: &str, expected: &str| check_ssh_source(with_public(text, Ok(RSA_PUB)), expected);
+    let damaged = "a damaged SSH private key";
+    let unknown = "not an SSH private key in a format that age reads";
+    check("", unknown);
+    check(RSA_PUB, unknown);
+    check(&RSA_PEM[..400], unknown);
+    check(&RSA_PKCS8[..400], damaged);
+    check(&RSA_PKCS8_LOCKED[..400], damaged);
+    check(&RSA_PKCS8.replacen("MII", "MIJ", 1), damaged);
+    check(&RSA_PEM_LOCKED.replace("DEK-Info", "Dek"), damaged);
+    check(&RSA_PEM_LOCKED.replace("AES-128-CBC,", "AES-128-CBC,+"), damaged);
+    check(
+        &RSA_PEM_LOCKED.replace("AES-128-CBC", "DES-EDE3-CBC"),
+        "locked with an old cipher: `ssh-keygen -p` converts it",
+    );
+    check(&RSA_PEM_LOCKED.replace("AES-128", "AES-256"), "incorrect passphrase");
+    check(
+        &RSA_PKCS8_LOCKED.replacen("BQ0w", "BQ4w", 1),
+        "locked in a way that is not supported: `ssh-keygen -p` converts it",
+    );
+    let rsa = source(SourceKind::SshKey, "id_rsa", RSA_PEM_LOCKED);
+    check_ssh_source(rsa, "locked, and no public key is beside it: `ssh-keygen -p` converts it");
+    check_ssh_source(with_public(RSA_PEM_LOCKED, Err("no such file")), "no such file");
+    check_ssh_source(
+        with_public(RSA_PEM_LOCKED, Ok("ssh-rsa !")),
+        "the public key beside it is damaged",
+    );
+    // A key of another kind, as OpenSSL writes it.
+    let ecdsa = "-----BEGIN PRIVATE KEY-----\n\
+        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgAQEBAQEBAQEBAQEB\n\
+        AQEBAQEBAQEBAQEBAQEBAQEBAQGhRANCAARvBSDS+jLxZfDzGIxcLTxSp0JFpaIt\n\
+        CRJBkhYmvFTbXlpvEYhOTqZj1rSbVe4uRzYqpJiYf9y3GmzD5E1p+MAA\n\
+        -----END PRIVATE KEY-----\n";
+    let read = super::source::IdentitySource::of_text(
+        SourceKind::SshKey,
+        "id_rsa",
+        SecretText::new(ecdsa.to_owned()),
+    );
+    check_ssh_source(read, "an SSH key of a kind age cannot use");
+}
+
+#[test]
+fn a_text_of_identities_holds_nothing_else() {
+    let (identity, recipient) = new_pair();
+    let user = User::answering("x");
+    let plugin = bech32("age-plugin-test-", b"test").to_uppercase();
+    let service = AgeIdentities::new(
+        vec![
+            source(SourceKind::Identities, "ssh", ED25519),
+            source(SourceKind::IdentityWords, "recipient", &recipient),
+            source(SourceKind::Identities, "broken", &identity[..40]),
+            source(SourceKind::Identities, "locked plugin", &lock(&plugin, "x")),
+            source(SourceKind::Identities, "for a key", &{
+                let wrapped = service(Vec::new()).wrap_bytes(&recipient, KEY);
+                wrapped.expect("wrapped")
+            }),
+        ],
+        user,
+    );
+    let (_, other) = new_pair();
+    let wrapped = service.wrap_bytes(&other, KEY).expect("wrapped");
+    assert_eq!(
+        looked(service.unwrap_bytes(&other, &wrapped)),
+        [
+            "ssh: line 1: not an age identity",
+            "recipient: line 1: not an age identity",
+            "broken: line 1: malformed: invalid Bech32 encoding",
+            "locked plugin: a plugin identity cannot be locked with a passphrase",
+            "for a key: it is an age file, but not one with a passphrase",
+        ]
+    );
+}
+
+#[test]
+fn a_locked_identity_file_may_be_binary() {
+    let (identity, recipient) = new_pair();
+    let mut lock = age::scrypt::Recipient::new(SecretString::from("x".to_owned()));
+    lock.set_work_factor(2);
+    let binary = age::encrypt(&lock, identity.as_bytes()).expect("locked");
+    let armored = super::armor_identity_file(&binary).expect("an age file");
+    let sources = vec![source(SourceKind::Identities, "file", armored.expose_secret())];
+    let service = AgeIdentities::new(sources, User::answering("x"));
+    let wrapped = service.wrap_bytes(&recipient, KEY).expect("wrapped");
+    assert_eq!(**service.unwrap_bytes(&recipient, &wrapped).expect("unwrapped"), *KEY);
+    assert!(super::armor_identity_file(identity.as_bytes()).is_none());
 }
 
 #[test]

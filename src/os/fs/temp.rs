@@ -6,19 +6,18 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 
-use super::write::Steps;
+use super::steps::Steps;
 
 /// What every temporary file's name ends with.
 const SUFFIX: &str = ".waxseal-part";
@@ -77,11 +76,11 @@ impl Temp {
 
     /// Takes the lock; `false` if the file is no longer ours.
     fn hold(&self) -> io::Result<bool> {
-        match rustix::fs::flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+        match self.file.try_lock() {
             Ok(()) => Ok(self.file.metadata()?.nlink() > 0),
-            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(false),
             // No locks here: others will wait for the file to go away.
-            Err(_) => Ok(true),
+            Err(TryLockError::Error(_)) => Ok(true),
         }
     }
 }
@@ -97,9 +96,14 @@ impl Drop for Temp {
 
 /// The name of the temporary file for `target`, in the same directory.
 pub(super) fn path_for(target: &Path) -> PathBuf {
+    name_beside(target, SUFFIX)
+}
+
+/// A hidden name in the directory of `target` that belongs to it alone, with this end.
+pub(super) fn name_beside(target: &Path, suffix: &str) -> PathBuf {
     let name = target.file_name().unwrap_or(OsStr::new("")).as_bytes();
     let mut temp = OsString::from(".").into_vec();
-    if name.len() + 1 + SUFFIX.len() <= NAME_MAX {
+    if name.len() + 1 + suffix.len() <= NAME_MAX {
         temp.extend_from_slice(name);
     } else {
         let mut hash = DefaultHasher::new();
@@ -107,22 +111,22 @@ pub(super) fn path_for(target: &Path) -> PathBuf {
         temp.extend(name.iter().take(200).filter(|byte| byte.is_ascii()));
         temp.extend(format!("-{:016x}", hash.finish()).into_bytes());
     }
-    temp.extend_from_slice(SUFFIX.as_bytes());
+    temp.extend_from_slice(suffix.as_bytes());
     target.with_file_name(OsString::from_vec(temp))
 }
 
 /// Removes the file if no writer holds it; `false` if one does.
 fn remove_left(path: &Path) -> io::Result<bool> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(true),
-        Err(error) => return Err(error.into()),
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
+    let file = match File::options().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
     };
-    let left = match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let left = match file.try_lock() {
         Ok(()) => true,
-        Err(Errno::WOULDBLOCK) => false,
-        Err(_) => file
+        Err(TryLockError::WouldBlock) => false,
+        Err(TryLockError::Error(_)) => file
             .metadata()?
             .modified()
             .ok()

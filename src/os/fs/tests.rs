@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 
+use super::steps::Steps;
 use super::temp::path_for;
-use super::write::{Steps, replace_all_by};
-use super::{Before, Job, Note, ReadError, WriteError, read, replace, replace_all};
+use super::write::replace_all_by;
+use super::{
+    Before, Job, Note, ReadError, WriteError, interrupted_copy, read, replace, replace_all,
+};
 
 const OLD: &[u8] = b"old: content\n";
 const NEW: &[u8] = b"new: content, longer than the old one\n";
@@ -32,11 +35,17 @@ struct Faulty {
     at: usize,
     fault: Fault,
     count: AtomicUsize,
+    /// Files are mounted by themselves: no rename takes their place.
+    mounted: bool,
 }
 
 impl Faulty {
     fn new(at: usize, fault: Fault) -> Self {
-        Self { at, fault, count: AtomicUsize::new(0) }
+        Self { at, fault, count: AtomicUsize::new(0), mounted: false }
+    }
+
+    fn mounted(at: usize, fault: Fault) -> Self {
+        Self { mounted: true, ..Self::new(at, fault) }
     }
 
     fn step(&self) -> io::Result<()> {
@@ -98,7 +107,30 @@ impl Steps for Faulty {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.step()?;
+        if self.mounted {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
         Real.rename(from, to)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<File> {
+        self.step()?;
+        Real.open(path)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step()?;
+        Real.link(from, to)
+    }
+
+    fn reserve(&self, file: &File, length: usize) -> io::Result<()> {
+        self.step()?;
+        Real.reserve(file, length)
+    }
+
+    fn set_length(&self, file: &File, length: usize) -> io::Result<()> {
+        self.step()?;
+        Real.set_length(file, length)
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
@@ -297,6 +329,76 @@ fn after_every_fault_the_old_file_stands() {
     }
 }
 
+/// Steps up to the rename that fails, and those of overwriting: open, reserve, link, sync of the
+/// directory, write, length, sync; sync of the directory.
+const MOUNTED_STEPS: usize = 13;
+
+#[test]
+fn a_mounted_file_is_overwritten() {
+    let never = || Faulty::mounted(usize::MAX, Fault::Kill);
+    for content in [NEW, b"short\n"] {
+        let (dir, path) = directory_with_old();
+        fs::hard_link(&path, dir.path().join("mount")).expect("linked");
+        let steps = never();
+        let job = Job { path: &path, content, before: Before::Content(OLD) };
+        let written = replace_all_by(&steps, &[job]).remove(0).expect("written");
+        assert_eq!(written.notes, [Note::InPlace]);
+        assert_eq!(fs::read(&path).expect("read"), content);
+        assert_eq!(fs::read(dir.path().join("mount")).expect("the same file"), content);
+        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o640);
+        assert_eq!(names(dir.path()), ["file.yaml", "mount"]);
+        assert_eq!(steps.count.load(Ordering::Relaxed), MOUNTED_STEPS);
+    }
+}
+
+#[test]
+fn after_every_error_a_mounted_file_stands_as_it_was() {
+    let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::Other, io::ErrorKind::PermissionDenied];
+    for (kind, at) in
+        kinds.into_iter().flat_map(|kind| (0..MOUNTED_STEPS).map(move |at| (kind, at)))
+    {
+        let (dir, path) = directory_with_old();
+        let steps = Faulty::mounted(at, Fault::Error(kind));
+        let job = Job { path: &path, content: NEW, before: Before::Content(OLD) };
+        let result = replace_all_by(&steps, &[job]).remove(0);
+        let in_place = result.is_ok() || matches!(result, Err(WriteError::NotDurable(_)));
+        let denied = kind == io::ErrorKind::PermissionDenied;
+        assert_eq!(result.is_ok(), denied && [2, 8, 12].contains(&at), "{at}: {result:?}");
+        let expected = if in_place { NEW } else { OLD };
+        assert_eq!(fs::read(&path).expect("read"), expected, "step {at}, {kind:?}");
+        assert_eq!(names(dir.path()), ["file.yaml"], "step {at}, {kind:?}");
+    }
+}
+
+#[test]
+fn a_mounted_file_that_cannot_be_mended_has_its_copy() {
+    /// A disk that fails once the file was opened for overwriting.
+    struct Broken;
+    impl Steps for Broken {
+        fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+            Err(io::ErrorKind::ResourceBusy.into())
+        }
+
+        fn set_length(&self, _: &File, _: usize) -> io::Result<()> {
+            Err(io::ErrorKind::Other.into())
+        }
+    }
+    let (dir, path) = directory_with_old();
+    let job = Job { path: &path, content: NEW, before: Before::Content(OLD) };
+    let copy = match replace_all_by(&Broken, &[job]).remove(0) {
+        Err(WriteError::Torn { copy, .. }) => copy,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(fs::read(&copy).expect("kept"), NEW);
+    assert_eq!(interrupted_copy(&path), Some(copy));
+    assert_eq!(names(dir.path()), [".file.yaml.waxseal-copy", "file.yaml"]);
+    // A later one replaces it.
+    let job = Job { path: &path, content: b"next\n", before: Before::Anything };
+    let steps = Faulty::mounted(usize::MAX, Fault::Kill);
+    replace_all_by(&steps, &[job]).remove(0).expect("written").notes.clear();
+    assert_eq!(names(dir.path()), ["file.yaml"]);
+}
+
 #[test]
 fn a_fault_of_one_file_spares_the_others() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -310,6 +412,7 @@ fn a_fault_of_one_file_spares_the_others() {
 }
 
 const CHILD: &str = "WAXSEAL_TEST_KILLED_CHILD";
+const MOUNTED: &str = "WAXSEAL_TEST_KILLED_CHILD_MOUNTED";
 
 /// Run by [`after_a_kill_at_every_step_a_file_stands_whole`] in a process of its own.
 #[test]
@@ -321,7 +424,40 @@ fn killed_child() {
     let path = PathBuf::from(words.next().expect("a path"));
     let fault = if count == usize::MAX { Fault::Kill } else { Fault::KillAfter(count) };
     let job = Job { path: &path, content: NEW, before: Before::Content(OLD) };
-    let _ = replace_all_by(&Faulty::new(at, fault), &[job]);
+    let mounted = std::env::var_os(MOUNTED).is_some();
+    let _ = replace_all_by(&Faulty { mounted, ..Faulty::new(at, fault) }, &[job]);
+}
+
+#[test]
+fn after_a_kill_while_a_mounted_file_is_overwritten_a_copy_stands_whole() {
+    let whole = (6..MOUNTED_STEPS).map(|at| (at, usize::MAX));
+    for (at, count) in whole.chain([0, 1, 7, NEW.len()].map(|count| (9, count))) {
+        let (dir, path) = directory_with_old();
+        let status = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "os::fs::tests::killed_child"])
+            .env(CHILD, format!("{at} {count} {}", path.display()))
+            .env(MOUNTED, "1")
+            .stdout(std::process::Stdio::null())
+            .status()
+            .expect("run");
+        assert!(!status.success(), "step {at}");
+        let content = fs::read(&path).expect("read");
+        let copy = interrupted_copy(&path).map(|copy| fs::read(copy).expect("read"));
+        match at {
+            // Not one byte was changed yet.
+            0..=9 if count == usize::MAX => assert_eq!(content, OLD, "step {at}"),
+            12 => assert_eq!((content, copy), (NEW.into(), None)),
+            _ => assert_eq!(copy.as_deref(), Some(NEW), "step {at}, {count}"),
+        }
+        // The temporary file goes, the copy stays until the file was overwritten as a whole.
+        let content = fs::read(&path).expect("read");
+        replace(&path, &content, Before::Anything).expect("replaced").notes.clear();
+        assert!(!path_for(&path).exists(), "step {at}");
+        let job = Job { path: &path, content: NEW, before: Before::Anything };
+        let steps = Faulty::mounted(usize::MAX, Fault::Kill);
+        replace_all_by(&steps, &[job]).remove(0).expect("written").notes.clear();
+        assert_eq!(names(dir.path()), ["file.yaml"], "step {at}");
+    }
 }
 
 #[test]

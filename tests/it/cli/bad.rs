@@ -1,8 +1,13 @@
 //! Bad input: codes, words, and never a secret.
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
 use expect_test::{Expect, expect};
 
-use super::Sandbox;
+use super::{Run, Sandbox};
 
 const SECRET: &str = "hunter2-planted";
 
@@ -279,4 +284,191 @@ fn keys_of_kinds_that_are_not_built_in_are_named() {
     let sandbox = sandbox.with("SOPS_PGP_FP", "EF01");
     let stderr = sandbox.run(&["encrypt", "a.yaml"]).fails(1);
     assert!(stderr.contains("EF01: pgp keys are not supported yet"), "{stderr}");
+}
+
+#[test]
+fn recipients_that_are_none() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "a: 1\n");
+    check(
+        &sandbox,
+        &["encrypt", "--age", "me@example.org", "a.yaml"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: a.yaml: --age or SOPS_AGE_RECIPIENTS, age recipient 1: unknown recipient type: an age recipient begins with age1, ssh-ed25519 or ssh-rsa
+    "#]],
+    );
+    sandbox.write(".sops.yaml", "creation_rules:\n  - age: [age1nonsense]\n");
+    check(
+        &sandbox,
+        &["encrypt", "a.yaml"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: a.yaml: the rule at line 2 of .sops.yaml, age recipient 1: not a valid age recipient: invalid Bech32 encoding
+    "#]],
+    );
+    sandbox.write(".sops.yaml", "creation_rules:\n  - age: AGE-SECRET-KEY-1HUNTER2-PLANTED\n");
+    check(
+        &sandbox,
+        &["encrypt", "-i", "a.yaml"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: a.yaml: the rule at line 2 of .sops.yaml, age recipient 1: this is an age identity (a secret), not a recipient: `age-keygen -y` shows the recipient
+    "#]],
+    );
+    assert_eq!(sandbox.read("a.yaml"), "a: 1\n");
+}
+
+#[test]
+fn a_rule_that_selects_in_two_ways() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "a: 1\n");
+    let rule = format!(
+        "creation_rules:\n  - age: {}\n    encrypted_regex: ^a\n    unencrypted_suffix: _x\n",
+        sandbox.recipient
+    );
+    sandbox.write(".sops.yaml", &rule);
+    check(
+        &sandbox,
+        &["encrypt", "-i", "a.yaml"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: .sops.yaml: line 4, column 5: a rule selects values in one way only: encrypted_regex and unencrypted_suffix exclude each other (first at line 3, column 5)
+    "#]],
+    );
+    assert_eq!(sandbox.read("a.yaml"), "a: 1\n");
+}
+
+#[test]
+fn identity_files_that_are_none() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    std::fs::remove_dir_all(sandbox.home().join(".config")).expect("removed");
+    sandbox.write("identity", &format!("# mine\n{SECRET}\n"));
+    std::fs::create_dir(sandbox.path("folder")).expect("made");
+    std::fs::write(sandbox.path("binary"), b"\xff\xfe\x00").expect("written");
+    let sandbox = sandbox
+        .with("SOPS_AGE_KEY_FILE", "identity")
+        .with("SOPS_AGE_KEY", SECRET)
+        .with("SOPS_AGE_KEY_CMD", "cat binary")
+        .with("SOPS_AGE_SSH_PRIVATE_KEY_FILE", "folder");
+    let before = sandbox.read("a.yaml");
+    check(
+        &sandbox,
+        &["rotate", "-i", "a.yaml"],
+        &expect![[r#"
+        exit 128
+        --- stderr
+        error: a.yaml: cannot recover the data key
+          age1ME  no identity for this recipient
+          looked for identities in:
+            SOPS_AGE_SSH_PRIVATE_KEY_FILE (folder): is a directory
+            DIR/home/.ssh/id_ed25519: not there
+            DIR/home/.ssh/id_rsa: not there
+            SOPS_AGE_KEY: line 1: not an age identity
+            SOPS_AGE_KEY_FILE (identity): line 2: not an age identity
+            SOPS_AGE_KEY_CMD (cat binary): cat printed something that is not UTF-8
+            DIR/home/.config/sops/age/keys.txt: not there
+        hint: point SOPS_AGE_KEY_FILE at an identity for one of these recipients, or ask somebody who has one to add you with `waxseal updatekeys`
+    "#]],
+    );
+    assert_eq!(sandbox.read("a.yaml"), before);
+}
+
+/// The program as a user who may not do everything, which root may.
+fn unprivileged(sandbox: &Sandbox, words: &[&str]) -> Run {
+    let mut command = sandbox.command(env!("CARGO_BIN_EXE_waxseal"));
+    if rustix::process::geteuid().is_root() {
+        // Where it was built nobody else may be able to go.
+        let program = sandbox.dir.path().join("program");
+        if !program.exists() {
+            fs::copy(env!("CARGO_BIN_EXE_waxseal"), &program).expect("copied");
+        }
+        command = sandbox.command(program);
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.args(words).stdin(Stdio::null()).output().expect("run");
+    let utf8 = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    Run { code: output.status.code(), stdout: utf8(output.stdout), stderr: utf8(output.stderr) }
+}
+
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn files_and_folders_without_rights() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    sandbox.sealed("secret.yaml", "a: 1\n");
+    sandbox.sealed("fixed.yaml", "a: 1\n");
+    sandbox.sealed("closed/a.yaml", "a: 1\n");
+    sandbox.write("plain.yaml", "a: 1\n");
+    let mut paths = vec![sandbox.dir.path().to_owned()];
+    while let Some(path) = paths.pop() {
+        if rustix::process::geteuid().is_root() {
+            chown(&path, Some(NOBODY), Some(NOBODY)).expect("given away");
+        }
+        if path.is_dir() {
+            paths.extend(
+                fs::read_dir(&path).expect("a folder").map(|it| it.expect("an entry").path()),
+            );
+        }
+    }
+    let mode = |name: &str, mode| {
+        fs::set_permissions(sandbox.path(name), fs::Permissions::from_mode(mode)).expect("mode");
+    };
+    mode("secret.yaml", 0o000);
+    mode("fixed.yaml", 0o444);
+    mode("closed", 0o555);
+    let before = sandbox.read("fixed.yaml");
+    let mut shown = String::new();
+    for words in [
+        &["decrypt", "secret.yaml"][..],
+        &["encrypt", "-i", "secret.yaml"],
+        &["set", "fixed.yaml", "[\"a\"]", "2"],
+        &["set", "closed/a.yaml", "[\"a\"]", "2"],
+        &["encrypt", "--output", "closed/new.yaml", "plain.yaml"],
+        &["decrypt", "--output", "fixed.yaml", "a.yaml"],
+        &["decrypt", "--config", "secret.yaml", "a.yaml"],
+    ] {
+        let run = unprivileged(&sandbox, words);
+        shown.push_str(&format!("$ {}\n{}", words.join(" "), sandbox.transcript(&run)));
+    }
+    expect![[r#"
+        $ decrypt secret.yaml
+        exit 2
+        --- stderr
+        error: secret.yaml: no permission to read it
+        $ encrypt -i secret.yaml
+        exit 2
+        --- stderr
+        error: secret.yaml: no permission to read it
+        $ set fixed.yaml ["a"] 2
+        exit 3
+        --- stderr
+        error: fixed.yaml: no permission to write it
+        $ set closed/a.yaml ["a"] 2
+        exit 3
+        --- stderr
+        error: closed/a.yaml: cannot be written: its directory takes no new file
+        $ encrypt --output closed/new.yaml plain.yaml
+        exit 3
+        --- stderr
+        error: closed/new.yaml: cannot be written: its directory takes no new file
+        $ decrypt --output fixed.yaml a.yaml
+        exit 3
+        --- stderr
+        error: fixed.yaml: no permission to write it
+        $ decrypt --config secret.yaml a.yaml
+        exit 1
+        --- stderr
+        error: secret.yaml: no permission to read it
+    "#]]
+    .assert_eq(&shown);
+    assert_eq!(sandbox.read("fixed.yaml"), before);
+    mode("closed", 0o755);
+    assert_eq!(fs::read_dir(sandbox.path("closed")).expect("a folder").count(), 1);
 }
