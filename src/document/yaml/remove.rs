@@ -71,7 +71,8 @@ pub(super) fn collapse(
     let text_end = text[..end].trim_end_matches(['\n', '\r']).len().max(start);
     let mut edits = Edits::new();
     match doc.node(parent).kind() {
-        NodeKind::Document if inline == "{}" || inline == "[]" => {
+        // An empty document is an empty map; a list, or what has a tag or an anchor, says so.
+        NodeKind::Document if inline == "{}" && properties_start(doc, container) >= start => {
             let from = if is_first { line } else { start };
             edits.push(Span::new(from, lines_end(text, end)), "");
         }
@@ -151,7 +152,13 @@ fn comma_behind(text: &str, end: usize) -> Option<usize> {
 fn flow_start(doc: &Document, id: NodeId) -> usize {
     let text = doc.text();
     let start = properties_start(doc, id);
-    let before = text[..start].trim_end_matches([' ', '\t']);
+    // A `?` without a key may stand on a line before; so may a comment that ends with one.
+    let is_far =
+        doc.node(id).span().is_empty() && !text[line_start(text, start)..start].contains('?');
+    let before = text[..start]
+        .trim_end_matches(|c| matches!(c, ' ' | '\t') || is_far && matches!(c, '\n' | '\r'));
+    let is_comment = is_far && before[line_start(text, before.len())..].contains('#');
+    let before = if is_comment { &text[..start] } else { before };
     let marked = before.strip_suffix('?').filter(|head| {
         doc.node(id).kind() == NodeKind::Key
             && before.len() < start

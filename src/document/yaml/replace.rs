@@ -6,13 +6,13 @@
 use super::emit::{self, Blocks, push_lines};
 use super::extent::{content_end, entry_start, lines_end, members, properties_start};
 use super::insert::{inexpressible, layout};
-use super::place::{Place, below, is_first_on_line, line_end, line_start, next_line};
+use super::place::{Place, below, is_first_on_line, line_start, next_line};
 use super::remove::collapse;
 use super::tag::{self, Tag};
 use super::write::write_scalar;
 use crate::document::{Document, EditError, NodeId, NodeKind, Style};
 use crate::text::{Edits, Span, line_break};
-use crate::value::{Scalar, Tree};
+use crate::value::{Scalar, ScalarType, Tree};
 
 /// Replaces a value.
 pub(super) fn replace(doc: &Document, value: NodeId, new: &Tree) -> Result<Edits, EditError> {
@@ -62,12 +62,14 @@ fn replace_scalar(doc: &Document, value: NodeId, new: &Scalar<'_>) -> Edits {
     let node = doc.node(value);
     let mut edits = Edits::new();
     let old_tag = tag::node(doc, value);
+    let is_of_another_kind = || doc.scalar(value).map_or(true, |old| old.kind != new.kind);
     let forces = match tag::of(doc, value) {
         Tag::None => false,
-        Tag::Other => new.text().is_none(),
+        // Under a tag of the owner's own, text stays text, and `7` may be text, too.
+        Tag::Other => new.text().is_none() || new.kind != ScalarType::Str && is_of_another_kind(),
         Tag::Binary => true,
         Tag::Str | Tag::Int | Tag::Float | Tag::Bool | Tag::Null | Tag::Time => {
-            new.text().is_none() || doc.scalar(value).map_or(true, |old| old.kind != new.kind)
+            new.text().is_none() || is_of_another_kind()
         }
     };
     if let Some(tag) = old_tag.filter(|_| forces) {
@@ -149,6 +151,12 @@ fn replace_block(doc: &Document, value: NodeId, keeps_properties: bool, new: &Tr
         let mut inline = String::new();
         let layout = layout(doc, value, Blocks::None);
         emit::push_inline(new, 0, &layout, &mut inline);
+        if doc.node(parent).kind() == NodeKind::Document {
+            // Not `collapse`, which leaves an empty document: that is no list.
+            let text_end = text[..end].trim_end_matches(['\n', '\r']).len().max(start);
+            edits.push(Span::new(start, text_end), &inline);
+            return edits;
+        }
         return collapse(doc, value, start, end, &inline);
     }
     let text_end = text[..end].trim_end_matches(['\n', '\r']).len().max(start);
@@ -157,7 +165,7 @@ fn replace_block(doc: &Document, value: NodeId, keeps_properties: bool, new: &Tr
         NodeKind::Key => Place::of(doc, value).parent,
         _ => None,
     };
-    let layout = layout(doc, value, Blocks::Closed);
+    let layout = layout(doc, value, blocks_before(&text[text_end..]));
     let column = match (doc.node(value).indent(), floor, new) {
         // A list may stand at the column of its key, a map may not.
         (indent, Some(floor), Tree::Map(_)) if indent <= floor => below(floor, layout.step),
@@ -186,7 +194,7 @@ fn without_properties(
     let from = properties_start(doc, value);
     let mut edits = Edits::new();
     edits.push_with(Span::new(from, text_end), |out| {
-        let mut layout = layout(doc, value, Blocks::Closed);
+        let mut layout = layout(doc, value, blocks_before(&text[text_end..]));
         if emit::is_inline(new) {
             layout.blocks = Blocks::None;
             return emit::push_inline(new, 0, &layout, out);
@@ -202,6 +210,12 @@ fn without_properties(
         trim_break(out, layout.line_break);
     });
     edits
+}
+
+/// A block scalar can only stand before a line break: at the open end of a text it would lose its
+/// last one, and what else follows would be part of it.
+fn blocks_before(rest: &str) -> Blocks {
+    if rest.starts_with(['\n', '\r']) { Blocks::Closed } else { Blocks::None }
 }
 
 fn trim_break(out: &mut String, line_break: &str) {
@@ -231,8 +245,7 @@ fn with_lines(doc: &Document, value: NodeId, start: usize, new: &Tree) -> Edits 
     let end = doc.node(value).span().end();
     let ends_line = text[..end].ends_with(['\n', '\r']);
     let parent = doc.node(value).parent();
-    let is_alone = ends_line || line_end(text, end) == end;
-    let blocks = if is_alone { Blocks::Closed } else { Blocks::None };
+    let blocks = if ends_line { Blocks::Closed } else { blocks_before(&text[end..]) };
     let layout = layout(doc, value, blocks);
     let mut edits = Edits::new();
     let is_first = is_first_on_line(text, start) && end > start;
