@@ -16,6 +16,7 @@ mod edit;
 mod encrypt;
 mod keys;
 mod peers;
+mod readme;
 mod set;
 mod start;
 mod verify;

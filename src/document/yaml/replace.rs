@@ -213,9 +213,18 @@ fn without_properties(
 }
 
 /// A block scalar can only stand before a line break: at the open end of a text it would lose its
-/// last one, and what else follows would be part of it.
+/// last one, and what else follows would be part of it, white space in the next lines included.
 fn blocks_before(rest: &str) -> Blocks {
-    if rest.starts_with(['\n', '\r']) { Blocks::Closed } else { Blocks::None }
+    if rest.starts_with(['\n', '\r']) { blocks_above(rest) } else { Blocks::None }
+}
+
+/// As [`blocks_before`], where the line break was already.
+fn blocks_above(rest: &str) -> Blocks {
+    let next = rest.trim_start_matches([' ', '\t', '\n', '\r']);
+    let blank = &rest[..rest.len() - next.len()];
+    let end = if next.is_empty() { None } else { blank.rfind(['\n', '\r']) };
+    let lines = end.map_or(if next.is_empty() { blank } else { "" }, |end| &blank[..end]);
+    if lines.contains([' ', '\t']) { Blocks::None } else { Blocks::Closed }
 }
 
 fn trim_break(out: &mut String, line_break: &str) {
@@ -245,7 +254,7 @@ fn with_lines(doc: &Document, value: NodeId, start: usize, new: &Tree) -> Edits 
     let end = doc.node(value).span().end();
     let ends_line = text[..end].ends_with(['\n', '\r']);
     let parent = doc.node(value).parent();
-    let blocks = if ends_line { Blocks::Closed } else { blocks_before(&text[end..]) };
+    let blocks = if ends_line { blocks_above(&text[end..]) } else { blocks_before(&text[end..]) };
     let layout = layout(doc, value, blocks);
     let mut edits = Edits::new();
     let is_first = is_first_on_line(text, start) && end > start;
