@@ -2,7 +2,7 @@
 //!
 //! A target hands its input to [`room`]. Nothing may panic, and a law that does not hold is a panic.
 
-use waxseal::document::{Document, Format, NodeId, NodeKind};
+use waxseal::document::{Document, Format, Node, NodeId, NodeKind, Style};
 use waxseal::file::{EncryptedFile, Verdict};
 
 #[path = "../../tests/it/yaml_parse/invariants.rs"]
@@ -50,6 +50,13 @@ fn edit(doc: &Document) {
     let Some(root) = doc.value_of(NodeId::FIRST) else { return };
     // A line break to some is taken in the comment of a block scalar's header, and nowhere else.
     if doc.text().contains(['\u{85}', '\u{2028}', '\u{2029}']) {
+        return;
+    }
+    // A block scalar as a key, at the open end of a text: a `:` below gives it a line break more.
+    let is_block_key = |node: &Node| {
+        node.kind() == NodeKind::Key && matches!(node.style(), Style::Literal | Style::Folded)
+    };
+    if doc.nodes().iter().any(is_block_key) {
         return;
     }
     // The laws find places by their path, which a doubled key, a second document or an alias hides.

@@ -12,7 +12,7 @@ use crate::crypto::mac::MacText;
 use crate::crypto::seal::{SealKeys, SealTag};
 use crate::document::{Document, NodeId, NodeKind};
 use crate::policy::{Policy, RuleSubject};
-use crate::secret::DataKey;
+use crate::secret::{DataKey, fill_random};
 use crate::text::{Edits, Span};
 use crate::value::{Scalar, ScalarType};
 
@@ -127,7 +127,7 @@ impl Sealer<'_, '_, '_> {
             self.token.push_str(old.token);
         } else {
             if self.sealing.nonces == Nonces::Random {
-                getrandom::fill(&mut identity).map_err(|_| FileError::Random)?;
+                fill_random(&mut identity).map_err(|_| FileError::Random)?;
             } else if earlier > 0 {
                 identity = self.sealing.keys.seal.value_nonce(
                     scalar.kind,

@@ -80,7 +80,9 @@ fn replace_scalar(doc: &Document, value: NodeId, new: &Scalar<'_>) -> Edits {
     }
     edits.push_with(node.span(), |out| {
         if is_bare_member(doc, value) {
-            out.push(':');
+            // `?` alone is an empty key; with a colon at it, it would be the key.
+            let is_marked = doc.node(doc.node(value).parent()).span().is_empty();
+            out.push_str(if is_marked { " :" } else { ":" });
         }
         write_scalar(doc, value, new, out);
     });
@@ -119,7 +121,9 @@ fn in_brackets(doc: &Document, value: NodeId, start: usize, new: &Tree) -> Edits
     let mut edits = Edits::new();
     edits.push_with(Span::new(start, doc.node(value).span().end()), |out| {
         if is_bare_member(doc, value) {
-            out.push(':');
+            // `?` alone is an empty key; with a colon at it, it would be the key.
+            let is_marked = doc.node(doc.node(value).parent()).span().is_empty();
+            out.push_str(if is_marked { " :" } else { ":" });
         }
         push_gap(doc, start, out);
         emit::push_flow(new, out);
