@@ -188,6 +188,9 @@ fn check_remove(text: &str, path: &str, expect: &str) {
 fn removed_entries_take_their_lines() {
     check_remove("a: 1\n", "[\"a\"]", "");
     check_remove("- a\n", "[0]", "[]\n");
+    // The empty line would become a part of `a`.
+    check_remove("a: |+\n  x\n\nb: 1\n\nc: 2\n", "[\"b\"]", "a: |+\n  x\n\nc: 2\n");
+    check_remove("a: |+\n  x\nb: 1\n\n", "[\"b\"]", "a: |+\n  x\n");
     check_remove("--- &x\na: 1\n", "[\"a\"]", "--- &x\n{}\n");
     check_remove(
         "a: 1\n# above b\nb:\n  # in b\n  c: 2 # inline\n# above d\nd: 3\n",
