@@ -52,6 +52,10 @@ fn has(doc: &Document, kind: NodeKind) -> bool {
 
 /// One kind of change, so that an input costs little; its length chooses.
 fn edit(doc: &Document) {
+    // Not yet in YAML by itself: `k: {\nk\n\n !!int }` with a value for `k` does not parse, and so on.
+    if doc.format() == Format::Yaml && std::env::var_os("WAXSEAL_FUZZ_EDITS").is_none() {
+        return;
+    }
     let Some(root) = doc.value_of(NodeId::FIRST) else { return };
     // A block scalar as a key, at the open end of a text: a `:` below gives it a line break more.
     let is_block_key = |node: &Node| {
