@@ -1,6 +1,8 @@
 //! The rules of the code, held over the sources: floors, crates, secrets, sizes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+#[cfg(feature = "cli")]
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -215,6 +217,7 @@ fn every_file_says_what_it_is_for() {
 }
 
 /// The words of a text that look like names of variables.
+#[cfg(feature = "cli")]
 fn variables(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
         .filter(|word| ["SOPS_", "WAXSEAL_", "XDG_"].iter().any(|start| word.starts_with(start)))
