@@ -11,6 +11,12 @@ use zeroize::Zeroizing;
 /// Length of a data key in bytes.
 pub const DATA_KEY_LEN: usize = 32;
 
+/// Overwrites the bytes with the operating system's random numbers.
+#[expect(clippy::disallowed_methods, reason = "the one place below os that asks for them")]
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), getrandom::Error> {
+    getrandom::fill(bytes)
+}
+
 /// The data key of one file: 32 bytes, used directly as the AES-256 key.
 pub struct DataKey(Box<Zeroizing<[u8; DATA_KEY_LEN]>>);
 
@@ -29,7 +35,7 @@ impl DataKey {
     /// If the operating system has none to give.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut key = Box::new(Zeroizing::new([0; DATA_KEY_LEN]));
-        getrandom::fill(key.as_mut_slice())?;
+        fill_random(key.as_mut_slice())?;
         Ok(Self(key))
     }
 

@@ -3,6 +3,11 @@
 //! [`main`] is the program. It parses, runs one command and gives the exit code. Only this room
 //! prints, and only it knows exit codes.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "arguments, exit codes, progress: the program itself"
+)]
+
 mod batch;
 mod consent;
 mod context;
@@ -133,5 +138,31 @@ mod tests {
     #[test]
     fn the_grammar_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_documentation_names_every_command_and_flag_and_no_other() {
+        let page = include_str!("../../docs/commands.md");
+        let mut cli = super::Cli::command();
+        cli.build();
+        let mut known = vec!["--help".to_owned()];
+        for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
+            let name = command.get_name();
+            let heading = |line: &str| {
+                line.strip_prefix("## ").is_some_and(|names| names.split(", ").any(|it| it == name))
+            };
+            assert!(page.lines().any(heading), "docs/commands.md has no section {name}");
+            let flags = command.get_arguments().filter(|flag| !flag.is_hide_set());
+            known.extend(flags.filter_map(|flag| Some(format!("--{}", flag.get_long()?))));
+        }
+        let is_word = |c: char| c.is_ascii_lowercase() || c == '-';
+        let words = |text: &'static str| text.split(move |c| !is_word(c));
+        for flag in &known {
+            let named = flag == "--help" || words(page).any(|word| word == flag);
+            assert!(named, "docs/commands.md does not name {flag}");
+        }
+        for word in words(page).filter(|word| word.starts_with("--") && word.len() > 3) {
+            assert!(known.iter().any(|flag| flag == word), "there is no {word}");
+        }
     }
 }

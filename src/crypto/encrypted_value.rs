@@ -7,6 +7,7 @@
 //! one value could lead SOPS to use a nonce twice. The type is not authenticated: the MAC and the
 //! tree tag judge it. An empty text has no token: it is written, and read by the caller, as nothing.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
@@ -232,13 +233,26 @@ pub fn is_canonical(kind: ScalarType, bytes: &[u8]) -> bool {
             .is_some_and(|number| *Scalar::float(number).bytes == *bytes),
         ScalarType::Bool => matches!(bytes, b"True" | b"False"),
         ScalarType::Time => text.is_ok_and(|text| is_time(text, text)),
-        ScalarType::DatetimeLocal => text.is_ok_and(|text| is_time(text, &format!("{text}Z"))),
+        ScalarType::DatetimeLocal => text.is_ok_and(|text| {
+            let text = &without_leap_second(text, 17);
+            is_time(text, &format!("{text}Z"))
+        }),
         ScalarType::DateLocal => text.is_ok_and(|text| is_time(text, &format!("{text}T00:00:00Z"))),
-        ScalarType::TimeLocal => {
-            text.is_ok_and(|text| is_time(text, &format!("2000-01-01T{text}Z")))
-        }
+        ScalarType::TimeLocal => text.is_ok_and(|text| {
+            let text = &without_leap_second(text, 6);
+            is_time(text, &format!("2000-01-01T{text}Z"))
+        }),
         ScalarType::Null => false,
     }
+}
+
+/// TOML has 23:59:60 as a time of day, which is no moment as long as the zone is open.
+fn without_leap_second(text: &str, at: usize) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(text);
+    if text.get(at..at + 2) == Some("60") {
+        text.to_mut().replace_range(at..at + 2, "59");
+    }
+    text
 }
 
 /// Whether `text`, filled up to a full time, is written as that time is rendered.
@@ -522,7 +536,11 @@ mod tests {
             &["2024-01-01T00:00:00Z", "2024-01-01T00:00", "2024-01-01 00:00:00"],
         );
         canonical(ScalarType::DateLocal, &["2024-02-29"], &["2023-02-29", "2024-02-29T00:00:00"]);
-        canonical(ScalarType::TimeLocal, &["07:32:00", "07:32:00.25"], &["7:32:00", "07:32:00Z"]);
+        canonical(
+            ScalarType::TimeLocal,
+            &["07:32:00", "07:32:00.25", "23:59:60"],
+            &["7:32:00", "07:32:00Z"],
+        );
         canonical(ScalarType::Str, &["x"], &[]);
     }
 

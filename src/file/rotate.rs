@@ -16,7 +16,7 @@ use crate::crypto::seal::{SealTag, Tags};
 use crate::document::Document;
 use crate::keys::KeyGroup;
 use crate::metadata::Metadata;
-use crate::secret::DataKey;
+use crate::secret::{DataKey, fill_random};
 use crate::text::Edits;
 use crate::timestamp::Timestamp;
 use crate::value::{Scalar, ScalarType};
@@ -149,7 +149,7 @@ impl DecryptedFile {
                     keys.seal.value_nonce(scalar.kind, &scalar.bytes, earlier, place.components);
             }
             if nonces == Nonces::Random {
-                getrandom::fill(&mut nonce).map_err(|_| FileError::Random)?;
+                fill_random(&mut nonce).map_err(|_| FileError::Random)?;
             }
             token.clear();
             let aad = place.aad.as_bytes();

@@ -15,7 +15,7 @@ use crate::crypto::mac::MacText;
 use crate::crypto::seal::{SealKeys, SealTag};
 use crate::document::{Document, NodeId, NodeKind};
 use crate::policy::{Policy, RuleSubject};
-use crate::secret::DataKey;
+use crate::secret::{DataKey, fill_random};
 use crate::text::{Span, Splice};
 use crate::value::{Scalar, ScalarType};
 
@@ -219,7 +219,7 @@ impl Sealer<'_, '_, '_, '_> {
     ) -> Result<[u8; NONCE_LEN], FileError> {
         let mut nonce = identity;
         match self.sealing.nonces {
-            Nonces::Random => getrandom::fill(&mut nonce).map_err(|_| FileError::Random)?,
+            Nonces::Random => fill_random(&mut nonce).map_err(|_| FileError::Random)?,
             Nonces::Derived if earlier == 0 => {}
             Nonces::Derived => {
                 let keys = &self.sealing.keys.seal;

@@ -254,7 +254,7 @@ fn is_writable(path: &Path) -> bool {
 fn make_directory(root: &Path) -> io::Result<PathBuf> {
     loop {
         let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        crate::secret::fill_random(&mut random).map_err(io::Error::other)?;
         let name = format!("{PREFIX}{}-{:016x}", std::process::id(), u64::from_ne_bytes(random));
         let path = root.join(name);
         match DirBuilder::new().mode(0o700).create(&path) {

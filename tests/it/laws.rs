@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use waxseal::document::{Document, Format, NodeId, NodeKind};
 use waxseal::text::Edits;
-use waxseal::value::{Scalar, ScalarType, Tree};
+use waxseal::value::{Scalar, Tree};
 
 /// The files under a folder of the corpus, by name; none where no corpus is set.
 pub(crate) fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
@@ -84,13 +84,15 @@ pub(crate) fn check_nodes(doc: &Document) {
         let node = doc.node(id);
         let span = node.span();
         assert!(doc.text().get(span.range()).is_some(), "a span in the text");
-        assert!(span.start() >= last, "nodes in the order of the text");
-        last = span.start();
+        // A YAML map starts at its first key, and may hold the comments above it.
+        if node.kind() != NodeKind::Comment || doc.format() != Format::Yaml {
+            assert!(span.start() >= last, "nodes in the order of the text");
+            last = span.start();
+        }
         match node.kind() {
             NodeKind::Document => assert_eq!(node.parent(), id),
             NodeKind::Key => {
-                assert_eq!(doc.children(id).next(), doc.value_of(id), "a key has one value");
-                assert!(doc.value_of(id).is_some());
+                assert_eq!(doc.items(id).count(), 1, "a key has one value");
                 let _ = doc.key_text(id);
             }
             NodeKind::Scalar | NodeKind::Comment => {
@@ -223,7 +225,10 @@ pub(crate) fn check_remove(doc: &Document, every: usize) -> usize {
         let text = doc.remove(id).apply(doc.text());
         let after = parse(&text, doc.format());
         check_nodes(&after);
-        let now = tree(&after, root(&after));
+        // A YAML document that lost its last entry is empty.
+        let now = after
+            .value_of(NodeId::FIRST)
+            .map_or(Some(Tree::Map(Vec::new())), |root| tree(&after, root));
         let want = tree_without(doc, root(doc), id);
         let without_parent = tree_without(doc, root(doc), emptied(doc, id));
         assert!(
@@ -273,7 +278,9 @@ pub(crate) fn check_replace(doc: &Document, every: usize) {
             };
             let text = edits.apply(doc.text());
             let after = parse(&text, doc.format());
-            let at = after.find(&doc.path_of(id)).expect("a value at the same path");
+            let at = after
+                .find(&doc.path_of(id))
+                .unwrap_or_else(|| panic!("nothing at {}\n{text}", doc.path_of(id)));
             assert!(tree(&after, at) == Some(sorted(value.clone())), "{}\n{text}", doc.path_of(id));
         }
     }
@@ -288,30 +295,35 @@ pub(crate) fn check_tokens(doc: &Document) -> (usize, usize) {
     for id in doc.ids() {
         if matches!(doc.node(id).kind(), NodeKind::Scalar | NodeKind::Comment)
             && let Ok(value) = doc.scalar(id)
-            && value.kind != ScalarType::Null
+            && !value.bytes.is_empty()
         {
             leaves.push((id, value));
             seal.push_with(doc.node(id).span(), |out| doc.write_token(id, TOKEN, out));
         }
     }
     let sealed = parse(&seal.apply(doc.text()), doc.format());
-    assert_eq!(sealed.nodes().len(), doc.nodes().len());
+    assert_eq!(sealed.nodes().len(), doc.nodes().len(), "{}", sealed.text());
     let mut open = Edits::new();
     for (id, value) in &leaves {
         let token = sealed.scalar(*id).expect("a token is a string");
-        assert_eq!(token.text(), Some(TOKEN));
+        // A block scalar with `+` keeps the lines behind it; what follows a token is not read.
+        assert_eq!(token.text().map(str::trim_end), Some(TOKEN));
         open.push_with(sealed.node(*id).span(), |out| sealed.write_scalar(*id, value, out));
     }
     let opened = parse(&open.apply(sealed.text()), doc.format());
-    assert_eq!(opened.nodes().len(), doc.nodes().len());
+    assert_eq!(opened.nodes().len(), doc.nodes().len(), "{}", opened.text());
     let mut other = 0;
     for (id, value) in &leaves {
         let now = opened.scalar(*id).expect("a value");
         let (old, new) = (value.kind, now.kind);
-        // SOPS writes a JSON float 1.0 as 1 and times as strings: what a note is for.
-        let kind = old == new || doc.format() == Format::Json && old == ScalarType::Float;
-        assert!(kind, "{} became {}", old.name(), new.name());
-        assert!(value.bytes == now.bytes || &*value.bytes == b"-0", "the same value");
+        // SOPS writes a float 1.0 as 1: what a note is for.
+        assert_eq!(old.tree_name(), new.tree_name());
+        assert!(
+            value.bytes == now.bytes || &*value.bytes == b"-0",
+            "{:?} in\n{}",
+            value.text(),
+            opened.text()
+        );
         other += usize::from(doc.source(*id) != opened.source(*id));
     }
     (other, leaves.len())

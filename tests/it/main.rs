@@ -1,5 +1,7 @@
 //! The integration tests, in one binary.
 
+#![expect(clippy::disallowed_methods, reason = "tests touch the machine")]
+
 #[cfg(feature = "cli")]
 mod cli;
 mod interop;

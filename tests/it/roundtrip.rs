@@ -73,6 +73,18 @@ fn json_of_every_shape_comes_back() {
     }
 }
 
+#[test]
+fn toml_of_every_shape_comes_back() {
+    for text in [
+        "",
+        "a = 1",
+        "\u{feff}a = 0x1F\r\n[b]\r\nc = '''x'''\r\n",
+        "d = 1985-06-18 17:02:60\nt = 23:59:60.5\n",
+    ] {
+        check(text, Format::Toml);
+    }
+}
+
 /// Seals and opens each file of a folder; gives how many came back and what was refused.
 fn sweep(folder: &str, suffix: &str, format: Format, change: fn(&str) -> String) {
     let Some(corpus) = corpus() else { return };

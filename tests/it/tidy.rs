@@ -1,11 +1,13 @@
 //! The rules of the code, held over the sources: floors, crates, secrets, sizes.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "cli")]
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms of the crate and the floor that each is on. Imports point down only.
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("text", 0),
     ("value", 0),
     ("path", 0),
@@ -19,6 +21,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("config", 3),
     ("keyservice", 3),
     ("file", 3),
+    ("embed", 4),
     ("os", 4),
     ("cli", 5),
 ];
@@ -35,7 +38,7 @@ const CRATES: [(&str, &[&str]); 22] = [
     ("base64", &["crypto", "document", "keyservice"]),
     ("cbc", &["keyservice"]),
     ("clap", &["cli"]),
-    ("getrandom", &["secret", "file", "os"]),
+    ("getrandom", &["secret"]),
     ("hkdf", &["crypto"]),
     ("hmac", &["crypto"]),
     ("indicatif", &["cli"]),
@@ -85,6 +88,23 @@ fn sources() -> Vec<(PathBuf, String)> {
     found.retain(|(path, _)| !path.ends_with("tests.rs"));
     found.sort();
     found
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file that is kept in git, with its path from the root; nothing where there is no git.
+fn tracked() -> Vec<(String, Vec<u8>)> {
+    let list =
+        std::process::Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
+    let list = list.map(|output| output.stdout).unwrap_or_default();
+    let names = String::from_utf8(list).expect("UTF-8");
+    let names = names.split_terminator('\0').map(str::to_owned);
+    names
+        .filter_map(|name| Some((fs::read(root().join(&name)).ok()?, name)))
+        .map(|(a, b)| (b, a))
+        .collect()
 }
 
 /// The first folder or file below `src/`, without its suffix.
@@ -198,5 +218,79 @@ fn files_can_be_read_in_one_sitting() {
 fn every_file_says_what_it_is_for() {
     for (path, text) in sources() {
         assert!(text.starts_with("//!"), "{} has no module documentation", path.display());
+    }
+}
+
+/// The words of a text that look like names of variables.
+#[cfg(feature = "cli")]
+fn variables(text: &str) -> BTreeSet<&str> {
+    text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
+        .filter(|word| ["SOPS_", "WAXSEAL_", "XDG_"].iter().any(|start| word.starts_with(start)))
+        .collect()
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn every_variable_is_read_and_documented() {
+    let page = fs::read_to_string(root().join("docs/commands.md")).expect("a page");
+    let known = waxseal::os::env::VARIABLES;
+    let sources = sources();
+    for (name, _) in known {
+        let entry = format!("    (\"{name}\", ");
+        let read = sources.iter().flat_map(|(_, text)| code(text));
+        let mut read = read.filter(|(_, line)| !line.starts_with(&entry));
+        assert!(read.any(|(_, line)| line.contains(&format!("\"{name}\""))), "{name} is not read");
+        let mut words = page.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+        assert!(words.any(|word| word == *name), "docs/commands.md does not name {name}");
+    }
+    for name in variables(&page) {
+        assert!(known.iter().any(|(known, _)| *known == name), "{name} is documented, not read");
+    }
+}
+
+#[test]
+fn every_fixture_is_used() {
+    // Read whole, file by file, by the test of the same name.
+    const FOLDERS: [&str; 1] = ["testdata/malformed/"];
+    let files = tracked();
+    let is_code = |name: &str| {
+        ["src/", "tests/", "benches/"].iter().any(|folder| name.starts_with(folder))
+            || name == "README.md"
+    };
+    let code: String = files
+        .iter()
+        .filter(|(name, _)| is_code(name))
+        .map(|(_, bytes)| String::from_utf8_lossy(bytes))
+        .collect();
+    for (name, _) in files.iter().filter(|(name, _)| name.starts_with("testdata/")) {
+        let file = name.rsplit('/').next().expect("a name");
+        let read = FOLDERS.iter().any(|folder| name.starts_with(folder)) || code.contains(file);
+        assert!(read || file == "README.md", "{name} is used by no test");
+    }
+}
+
+#[test]
+fn nothing_of_this_machine_is_in_the_repository() {
+    // In two parts, so that this file does not hold them.
+    let marks = [
+        ("/ro", "ot/"),
+        ("/wo", "rk/main"),
+        ("/wo", "rk/wt"),
+        ("artif", "actory"),
+        ("index.cra", "tes.io"),
+        ("registry.np", "mjs"),
+    ];
+    for (name, bytes) in tracked() {
+        let text = String::from_utf8_lossy(&bytes);
+        for (start, end) in marks {
+            assert!(!text.contains(&format!("{start}{end}")), "{name} holds {start}{end}");
+        }
+    }
+}
+
+#[test]
+fn no_file_is_large() {
+    for (name, bytes) in tracked() {
+        assert!(bytes.len() < 200_000, "{name} has {} bytes", bytes.len());
     }
 }

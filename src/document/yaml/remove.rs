@@ -5,6 +5,7 @@
 use super::extent::{
     content_end, entry_start, head_end, is_pair, lines_end, members, properties_start, subtree,
 };
+use super::literal::{Chomp, Header};
 use super::place::{is_first_on_line, line_start, next_line};
 use crate::document::{Document, NodeId, NodeKind, Style};
 use crate::text::{Edits, Span};
@@ -36,7 +37,12 @@ pub(super) fn remove(doc: &Document, id: NodeId) -> Edits {
     let text = doc.text();
     let mut edits = Edits::new();
     if is_first_on_line(text, start) {
-        edits.push(Span::new(line_start(text, start), lines_end(text, end)), "");
+        let from = line_start(text, start);
+        let mut to = lines_end(text, end);
+        if keeps_lines_until(doc, id, from) {
+            to = next_content(text, to);
+        }
+        edits.push(Span::new(from, to), "");
         return edits;
     }
     // `- a: 1` with more keys below: what comes next moves up to the dash.
@@ -52,6 +58,24 @@ pub(super) fn remove(doc: &Document, id: NodeId) -> Edits {
     };
     edits.push(Span::new(start, next.max(start)), "");
     edits
+}
+
+/// Whether the value before is a block scalar that ends here and owns every empty line behind it: it
+/// would get those that stand behind the entry.
+fn keeps_lines_until(doc: &Document, id: NodeId, offset: usize) -> bool {
+    let before = doc.nodes()[..id.index()].iter().rfind(|node| node.kind() == NodeKind::Scalar);
+    before.is_some_and(|node| {
+        matches!(node.style(), Style::Literal | Style::Folded)
+            && node.span().end() == offset
+            && Header::split(node.span().of(doc.text())).0.chomp == Chomp::Keep
+    })
+}
+
+/// The start of the first line from `offset` on that is not blank.
+fn next_content(text: &str, offset: usize) -> usize {
+    let rest = &text[offset..];
+    let content = rest.trim_start_matches([' ', '\t', '\n', '\r']);
+    line_start(text, text.len() - content.len()).max(offset)
 }
 
 /// Puts `inline` in the place of the lines of a whole block collection, from its first entry to its
@@ -71,7 +95,8 @@ pub(super) fn collapse(
     let text_end = text[..end].trim_end_matches(['\n', '\r']).len().max(start);
     let mut edits = Edits::new();
     match doc.node(parent).kind() {
-        NodeKind::Document if inline == "{}" || inline == "[]" => {
+        // An empty document is an empty map; a list, or what has a tag or an anchor, says so.
+        NodeKind::Document if inline == "{}" && properties_start(doc, container) >= start => {
             let from = if is_first { line } else { start };
             edits.push(Span::new(from, lines_end(text, end)), "");
         }
@@ -151,7 +176,13 @@ fn comma_behind(text: &str, end: usize) -> Option<usize> {
 fn flow_start(doc: &Document, id: NodeId) -> usize {
     let text = doc.text();
     let start = properties_start(doc, id);
-    let before = text[..start].trim_end_matches([' ', '\t']);
+    // A `?` without a key may stand on a line before; so may a comment that ends with one.
+    let is_far =
+        doc.node(id).span().is_empty() && !text[line_start(text, start)..start].contains('?');
+    let before = text[..start]
+        .trim_end_matches(|c| matches!(c, ' ' | '\t') || is_far && matches!(c, '\n' | '\r'));
+    let is_comment = is_far && before[line_start(text, before.len())..].contains('#');
+    let before = if is_comment { &text[..start] } else { before };
     let marked = before.strip_suffix('?').filter(|head| {
         doc.node(id).kind() == NodeKind::Key
             && before.len() < start

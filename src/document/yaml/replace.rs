@@ -6,13 +6,13 @@
 use super::emit::{self, Blocks, push_lines};
 use super::extent::{content_end, entry_start, lines_end, members, properties_start};
 use super::insert::{inexpressible, layout};
-use super::place::{Place, below, is_first_on_line, line_end, line_start, next_line};
+use super::place::{Place, below, is_first_on_line, line_start, next_line};
 use super::remove::collapse;
 use super::tag::{self, Tag};
 use super::write::write_scalar;
 use crate::document::{Document, EditError, NodeId, NodeKind, Style};
 use crate::text::{Edits, Span, line_break};
-use crate::value::{Scalar, Tree};
+use crate::value::{Scalar, ScalarType, Tree};
 
 /// Replaces a value.
 pub(super) fn replace(doc: &Document, value: NodeId, new: &Tree) -> Result<Edits, EditError> {
@@ -62,12 +62,14 @@ fn replace_scalar(doc: &Document, value: NodeId, new: &Scalar<'_>) -> Edits {
     let node = doc.node(value);
     let mut edits = Edits::new();
     let old_tag = tag::node(doc, value);
+    let is_of_another_kind = || doc.scalar(value).map_or(true, |old| old.kind != new.kind);
     let forces = match tag::of(doc, value) {
         Tag::None => false,
-        Tag::Other => new.text().is_none(),
+        // Under a tag of the owner's own, text stays text, and `7` may be text, too.
+        Tag::Other => new.text().is_none() || new.kind != ScalarType::Str && is_of_another_kind(),
         Tag::Binary => true,
         Tag::Str | Tag::Int | Tag::Float | Tag::Bool | Tag::Null | Tag::Time => {
-            new.text().is_none() || doc.scalar(value).map_or(true, |old| old.kind != new.kind)
+            new.text().is_none() || is_of_another_kind()
         }
     };
     if let Some(tag) = old_tag.filter(|_| forces) {
@@ -78,7 +80,9 @@ fn replace_scalar(doc: &Document, value: NodeId, new: &Scalar<'_>) -> Edits {
     }
     edits.push_with(node.span(), |out| {
         if is_bare_member(doc, value) {
-            out.push(':');
+            // `?` alone is an empty key; with a colon at it, it would be the key.
+            let is_marked = doc.node(doc.node(value).parent()).span().is_empty();
+            out.push_str(if is_marked { " :" } else { ":" });
         }
         write_scalar(doc, value, new, out);
     });
@@ -117,7 +121,9 @@ fn in_brackets(doc: &Document, value: NodeId, start: usize, new: &Tree) -> Edits
     let mut edits = Edits::new();
     edits.push_with(Span::new(start, doc.node(value).span().end()), |out| {
         if is_bare_member(doc, value) {
-            out.push(':');
+            // `?` alone is an empty key; with a colon at it, it would be the key.
+            let is_marked = doc.node(doc.node(value).parent()).span().is_empty();
+            out.push_str(if is_marked { " :" } else { ":" });
         }
         push_gap(doc, start, out);
         emit::push_flow(new, out);
@@ -149,6 +155,12 @@ fn replace_block(doc: &Document, value: NodeId, keeps_properties: bool, new: &Tr
         let mut inline = String::new();
         let layout = layout(doc, value, Blocks::None);
         emit::push_inline(new, 0, &layout, &mut inline);
+        if doc.node(parent).kind() == NodeKind::Document {
+            // Not `collapse`, which leaves an empty document: that is no list.
+            let text_end = text[..end].trim_end_matches(['\n', '\r']).len().max(start);
+            edits.push(Span::new(start, text_end), &inline);
+            return edits;
+        }
         return collapse(doc, value, start, end, &inline);
     }
     let text_end = text[..end].trim_end_matches(['\n', '\r']).len().max(start);
@@ -157,7 +169,7 @@ fn replace_block(doc: &Document, value: NodeId, keeps_properties: bool, new: &Tr
         NodeKind::Key => Place::of(doc, value).parent,
         _ => None,
     };
-    let layout = layout(doc, value, Blocks::Closed);
+    let layout = layout(doc, value, blocks_before(&text[text_end..]));
     let column = match (doc.node(value).indent(), floor, new) {
         // A list may stand at the column of its key, a map may not.
         (indent, Some(floor), Tree::Map(_)) if indent <= floor => below(floor, layout.step),
@@ -186,7 +198,7 @@ fn without_properties(
     let from = properties_start(doc, value);
     let mut edits = Edits::new();
     edits.push_with(Span::new(from, text_end), |out| {
-        let mut layout = layout(doc, value, Blocks::Closed);
+        let mut layout = layout(doc, value, blocks_before(&text[text_end..]));
         if emit::is_inline(new) {
             layout.blocks = Blocks::None;
             return emit::push_inline(new, 0, &layout, out);
@@ -202,6 +214,21 @@ fn without_properties(
         trim_break(out, layout.line_break);
     });
     edits
+}
+
+/// A block scalar can only stand before a line break: at the open end of a text it would lose its
+/// last one, and what else follows would be part of it, white space in the next lines included.
+fn blocks_before(rest: &str) -> Blocks {
+    if rest.starts_with(['\n', '\r']) { blocks_above(rest) } else { Blocks::None }
+}
+
+/// As [`blocks_before`], where the line break was already.
+fn blocks_above(rest: &str) -> Blocks {
+    let next = rest.trim_start_matches([' ', '\t', '\n', '\r']);
+    let blank = &rest[..rest.len() - next.len()];
+    let end = if next.is_empty() { None } else { blank.rfind(['\n', '\r']) };
+    let lines = end.map_or(if next.is_empty() { blank } else { "" }, |end| &blank[..end]);
+    if lines.contains([' ', '\t']) { Blocks::None } else { Blocks::Closed }
 }
 
 fn trim_break(out: &mut String, line_break: &str) {
@@ -231,8 +258,7 @@ fn with_lines(doc: &Document, value: NodeId, start: usize, new: &Tree) -> Edits 
     let end = doc.node(value).span().end();
     let ends_line = text[..end].ends_with(['\n', '\r']);
     let parent = doc.node(value).parent();
-    let is_alone = ends_line || line_end(text, end) == end;
-    let blocks = if is_alone { Blocks::Closed } else { Blocks::None };
+    let blocks = if ends_line { blocks_above(&text[end..]) } else { blocks_before(&text[end..]) };
     let layout = layout(doc, value, blocks);
     let mut edits = Edits::new();
     let is_first = is_first_on_line(text, start) && end > start;

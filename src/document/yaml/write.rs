@@ -284,8 +284,13 @@ fn ends_before(doc: &Document, start: usize, column: usize) -> bool {
     while !rest.is_empty() {
         let (line, next) = split_line(rest);
         let text = line.trim_start_matches(' ');
+        let indent = line.len() - text.len();
         if !text.trim_start_matches('\t').is_empty() {
-            return line.len() - text.len() < column;
+            return indent < column;
+        }
+        // White space beyond the column would be a line of the body.
+        if indent > column || indent == column && !text.is_empty() {
+            return false;
         }
         rest = next;
     }

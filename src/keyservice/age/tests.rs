@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "tests touch the machine")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 

@@ -186,6 +186,12 @@ fn check_remove(text: &str, path: &str, expect: &str) {
 
 #[test]
 fn removed_entries_take_their_lines() {
+    check_remove("a: 1\n", "[\"a\"]", "");
+    check_remove("- a\n", "[0]", "[]\n");
+    // The empty line would become a part of `a`.
+    check_remove("a: |+\n  x\n\nb: 1\n\nc: 2\n", "[\"b\"]", "a: |+\n  x\n\nc: 2\n");
+    check_remove("a: |+\n  x\nb: 1\n\n", "[\"b\"]", "a: |+\n  x\n");
+    check_remove("--- &x\na: 1\n", "[\"a\"]", "--- &x\n{}\n");
     check_remove(
         "a: 1\n# above b\nb:\n  # in b\n  c: 2 # inline\n# above d\nd: 3\n",
         "[\"b\"]",
@@ -256,6 +262,17 @@ fn values_are_replaced_by_values() {
     check_replace("a: [1]\n", "[\"a\"]", &tree, "a: {\"k\": [1]}\n");
     check_replace("a: &q 1\nb: *q\n", "[\"b\"]", &x, "a: &q 1\nb: x y\n");
     check_replace("a: b\n", "[\"a\"]", &Tree::List(vec![]), "a: []\n");
+    check_replace("- a\n", "", &Tree::List(vec![]), "[]\n");
+}
+
+/// A block scalar there would lose its last line break, or take in what follows.
+#[test]
+fn no_block_scalar_where_the_line_goes_on_or_the_text_ends() {
+    let lines = map(&[("k", Tree::str("x\n"))]);
+    check_replace("a:\n  b: 1\n", "[\"a\"]", &lines, "a:\n  k: |\n    x\n");
+    check_replace("a:\n  b: 1", "[\"a\"]", &lines, "a:\n  k: \"x\\n\"");
+    check_replace("- 1", "[0]", &lines, "- k: \"x\\n\"");
+    check_replace("a:\n  b: \t\n", "[\"a\"]", &lines, "a:\n  k: \"x\\n\" \t\n");
 }
 
 #[test]
