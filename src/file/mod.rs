@@ -17,6 +17,7 @@ mod rotate;
 mod seal;
 mod sealed_check;
 mod set;
+mod set_check;
 mod spelling;
 mod stream;
 mod tally;

@@ -1,9 +1,11 @@
 //! Changes of single places in a plaintext: `set`, `unset`, `--extract`.
 
 use super::error::FileError;
+use super::set_check::{check_set, check_unset};
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::path::{KeyPath, Step};
-use crate::value::Tree;
+use crate::text::Edits;
+use crate::value::{ScalarType, Tree};
 
 /// Puts a value at a key path of the first document, making the maps and lists on the way.
 ///
@@ -14,52 +16,122 @@ use crate::value::Tree;
 ///
 /// If an index is used on a map or a key on a list, or the format cannot hold the value.
 pub fn set(doc: &Document, path: &KeyPath, value: &Tree) -> Result<String, FileError> {
-    let not_found = || FileError::NotFound { path: path.clone() };
-    let document = NodeId::FIRST;
-    let Some(mut at) = doc.value_of(document) else {
-        let [Step::Key(key), rest @ ..] = &path.0[..] else { return Err(not_found()) };
-        let edits = doc.insert(document, Some(key), &wrapped(rest, value))?;
-        return Ok(edits.apply(doc.text()));
-    };
-    for (depth, step) in path.0.iter().enumerate() {
-        let rest = &path.0[depth + 1..];
-        let next = match (step, doc.node(at).kind()) {
-            (Step::Key(key), NodeKind::Map) => match doc.entry(at, key) {
-                Some((_, value)) => value,
-                None => {
-                    let edits = doc.insert(at, Some(key), &wrapped(rest, value))?;
-                    return Ok(edits.apply(doc.text()));
-                }
-            },
-            (Step::Index(index), NodeKind::List) => match doc.items(at).nth(*index) {
-                Some(item) => item,
-                None => {
-                    let edits = doc.insert(at, None, &wrapped(rest, value))?;
-                    return Ok(edits.apply(doc.text()));
-                }
-            },
-            (_, NodeKind::Scalar | NodeKind::Alias) => {
-                let edits = doc.replace(at, &wrapped(&path.0[depth..], value))?;
-                return Ok(edits.apply(doc.text()));
-            }
-            _ => return Err(not_found()),
-        };
-        at = next;
-    }
-    if doc.node(at).kind() == NodeKind::Scalar
-        && let Tree::Scalar(scalar) = value
-        && scalar.kind != crate::value::ScalarType::Null
-        && doc.scalar(at)?.kind != crate::value::ScalarType::Null
-    {
-        let mut edits = crate::text::Edits::new();
-        edits.push_with(doc.node(at).span(), |out| doc.write_scalar(at, scalar, out));
-        let text = edits.apply(doc.text());
-        let written = Document::parse(text, doc.format())?;
-        if written.find(path).and_then(|id| written.scalar(id).ok()).as_ref() == Some(scalar) {
-            return Ok(written.into_text());
+    let place = Place::of(doc, path)?;
+    let (written, edits) = match place.at {
+        At::New { container, key } => {
+            let written = wrapped(place.rest, value);
+            let edits = doc.insert(container, key, &written)?;
+            (written, edits)
         }
+        At::Value(at) => {
+            if place.rest.is_empty()
+                && let Some(text) = respelled(doc, at, value)?
+                && let Ok(text) = check_set(doc, text, &place.path, value)
+            {
+                return Ok(text);
+            }
+            let written = match doc.node(at).kind() {
+                // What the alias stands for, changed here alone.
+                NodeKind::Alias => changed(doc.tree(at)?, place.rest, value),
+                _ => Some(wrapped(place.rest, value)),
+            };
+            let written = written.ok_or_else(|| FileError::NotFound { path: path.clone() })?;
+            let edits = doc.replace(at, &written)?;
+            (written, edits)
+        }
+    };
+    check_set(doc, edits.apply(doc.text()), &place.path, &written)
+}
+
+/// Where a path leads to.
+struct Place<'a> {
+    at: At<'a>,
+    /// The path of what is written there.
+    path: KeyPath,
+    /// What of the path asked for lies within that.
+    rest: &'a [Step],
+}
+
+enum At<'a> {
+    /// Here something is to be put, under this key or as an item.
+    New { container: NodeId, key: Option<&'a str> },
+    /// This value is to be replaced.
+    Value(NodeId),
+}
+
+impl<'a> Place<'a> {
+    fn of(doc: &Document, path: &'a KeyPath) -> Result<Self, FileError> {
+        let not_found = || FileError::NotFound { path: path.clone() };
+        let up_to = |depth: usize| KeyPath(path.0[..depth].to_vec());
+        let Some(mut at) = doc.value_of(NodeId::FIRST) else {
+            let [Step::Key(key), rest @ ..] = &path.0[..] else { return Err(not_found()) };
+            let at = At::New { container: NodeId::FIRST, key: Some(key) };
+            return Ok(Self { at, path: up_to(1), rest });
+        };
+        for (depth, step) in path.0.iter().enumerate() {
+            let rest = &path.0[depth + 1..];
+            at = match (step, doc.node(at).kind()) {
+                (Step::Key(key), NodeKind::Map) => match doc.entry(at, key) {
+                    Some((_, value)) => value,
+                    None => {
+                        let at = At::New { container: at, key: Some(key) };
+                        return Ok(Self { at, path: up_to(depth + 1), rest });
+                    }
+                },
+                (Step::Index(index), NodeKind::List) => match doc.items(at).nth(*index) {
+                    Some(item) => item,
+                    None => {
+                        let mut path = up_to(depth);
+                        path.0.push(Step::Index(doc.items(at).count()));
+                        return Ok(Self { at: At::New { container: at, key: None }, path, rest });
+                    }
+                },
+                (_, NodeKind::Scalar | NodeKind::Alias) => {
+                    let rest = &path.0[depth..];
+                    return Ok(Self { at: At::Value(at), path: up_to(depth), rest });
+                }
+                _ => return Err(not_found()),
+            };
+        }
+        Ok(Self { at: At::Value(at), path: path.clone(), rest: &[] })
     }
-    Ok(doc.replace(at, value)?.apply(doc.text()))
+}
+
+/// The text with another scalar in the place of a scalar, in its style.
+fn respelled(doc: &Document, at: NodeId, value: &Tree) -> Result<Option<String>, FileError> {
+    let Tree::Scalar(scalar) = value else { return Ok(None) };
+    if doc.node(at).kind() != NodeKind::Scalar
+        || scalar.kind == ScalarType::Null
+        || doc.scalar(at)?.kind == ScalarType::Null
+    {
+        return Ok(None);
+    }
+    let mut edits = Edits::new();
+    edits.push_with(doc.node(at).span(), |out| doc.write_scalar(at, scalar, out));
+    Ok(Some(edits.apply(doc.text())))
+}
+
+/// A tree with a value at a path in it; `None` if the path does not fit.
+fn changed(tree: Tree, path: &[Step], value: &Tree) -> Option<Tree> {
+    let [step, rest @ ..] = path else { return Some(value.clone()) };
+    match (step, tree) {
+        (Step::Key(key), Tree::Map(mut entries)) => {
+            match entries.iter_mut().find(|(at, _)| at == key) {
+                Some((_, at)) => *at = changed(at.clone(), rest, value)?,
+                None => entries.push((key.clone(), wrapped(rest, value))),
+            }
+            Some(Tree::Map(entries))
+        }
+        (Step::Index(index), Tree::List(mut items)) => {
+            match items.get_mut(*index) {
+                Some(at) => *at = changed(at.clone(), rest, value)?,
+                None => items.push(wrapped(rest, value)),
+            }
+            Some(Tree::List(items))
+        }
+        (_, Tree::Scalar(_)) => Some(wrapped(path, value)),
+        (_, Tree::Map(_) | Tree::List(_)) => None,
+    }
 }
 
 /// The value inside the maps and lists that the rest of a path asks for.
@@ -84,20 +156,32 @@ pub fn unset(doc: &Document, path: &KeyPath) -> Result<String, FileError> {
         (Step::Index(index), NodeKind::List) => doc.items(container).nth(*index),
         _ => None,
     };
-    let text = doc.remove(target.ok_or_else(not_found)?).apply(doc.text());
-    if doc.format() != Format::Yaml || !above.is_empty() {
-        return Ok(text);
+    let target = target.ok_or_else(not_found)?;
+    let mut text = doc.remove(target).apply(doc.text());
+    if doc.format() == Format::Yaml && above.is_empty() {
+        // Without its last entry a collection at the root of a YAML text is none, and no document.
+        let left = Document::parse(text, doc.format())?;
+        text = if left.value_of(NodeId::FIRST).is_some() {
+            left.into_text()
+        } else {
+            emptied_root(doc, container)
+        };
     }
-    // Without its last entry a map at the root of a YAML text is no map, and no document.
-    let left = Document::parse(text, doc.format())?;
-    if left.value_of(NodeId::FIRST).is_some() {
-        return Ok(left.into_text());
-    }
-    let span = doc.node(container).span();
-    let mut edits = crate::text::Edits::new();
-    // The line break of a block scalar is its own.
-    edits.push(span, if span.of(doc.text()).ends_with('\n') { "{}\n" } else { "{}" });
-    Ok(edits.apply(doc.text()))
+    check_unset(doc, text, target)
+}
+
+fn emptied_root(doc: &Document, root: NodeId) -> String {
+    let span = doc.node(root).span();
+    let empty = if doc.node(root).kind() == NodeKind::List { "[]" } else { "{}" };
+    let mut edits = Edits::new();
+    edits.push_with(span, |out| {
+        out.push_str(empty);
+        // The line break of a block scalar is its own.
+        if span.of(doc.text()).ends_with('\n') {
+            out.push('\n');
+        }
+    });
+    edits.apply(doc.text())
 }
 
 /// The value at a key path of the first document, aliases followed.
