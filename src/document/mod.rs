@@ -277,6 +277,9 @@ pub enum EditError {
 /// The deepest nesting that is read; SOPS-readable files end at about as much.
 pub const MAX_DEPTH: usize = 10_000;
 
+/// What is said of a deeper one.
+const TOO_DEEP: &str = "values nested deeper than 10,000 levels";
+
 /// A text in one of the formats, and its nodes.
 pub struct Document {
     format: Format,

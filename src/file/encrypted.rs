@@ -4,6 +4,7 @@ use super::error::{FileError, position_of};
 use super::walk::Skip;
 use crate::document::{Document, Format, NodeId, NodeKind, Style};
 use crate::metadata::Metadata;
+use crate::value::ScalarType;
 
 /// The key that the metadata stands under, in every format.
 pub(crate) const METADATA_KEY: &str = "sops";
@@ -92,6 +93,11 @@ struct Located {
 
 fn documents(doc: &Document) -> impl Iterator<Item = NodeId> + '_ {
     doc.ids().filter(|&id| doc.node(id).kind() == NodeKind::Document)
+}
+
+/// The value of the metadata entry.
+pub(crate) fn block(doc: &Document) -> Result<NodeId, FileError> {
+    Ok(locate(doc)?.block)
 }
 
 /// The entry called `sops` at the root of each document, and the last item of a root list that
@@ -196,6 +202,8 @@ pub(crate) fn check_plain(doc: &Document) -> Result<(), FileError> {
                     return Err(FileError::AlreadyEncrypted { position: position_of(doc, item) });
                 }
             }
+            // In the first document the metadata needs its place.
+            NodeKind::Scalar if document != NodeId::FIRST && is_null(doc, root) => {}
             _ => {
                 return Err(FileError::TopLevelScalar { position: position_of(doc, root) });
             }
@@ -205,6 +213,10 @@ pub(crate) fn check_plain(doc: &Document) -> Result<(), FileError> {
         return Err(FileError::NoDocument);
     }
     doc.duplicate_key().map_or(Ok(()), |error| Err(FileError::DuplicateKey(error)))
+}
+
+fn is_null(doc: &Document, id: NodeId) -> bool {
+    doc.scalar(id).is_ok_and(|scalar| scalar.kind == ScalarType::Null)
 }
 
 /// A YAML text with a `---` holds a document, if an empty one.

@@ -2,15 +2,20 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "age")]
 mod interop;
 mod json;
 mod laws;
 mod malformed;
 mod properties;
 mod roundtrip;
+#[cfg(feature = "age")]
+mod sops;
 mod support;
 mod tamper;
 mod tidy;
 mod toml;
+#[cfg(feature = "age")]
+mod walks;
 mod yaml_parse;
 mod yaml_write;
