@@ -532,6 +532,13 @@ impl Document {
         }
     }
 
+    /// The spelling by which a value at the very end of the text (it takes the place of all up to
+    /// there) stays what it is once its line is ended and more follows; `None`: it does so as it is written. Only YAML's block scalars hang on their end.
+    #[must_use]
+    pub fn with_more_behind(&self, id: NodeId) -> Option<String> {
+        if self.format == Format::Yaml { yaml::with_more_behind(self, id) } else { None }
+    }
+
     /// Takes out a map entry (id of its `Key`) or a list item (id of the value), with its lines or its
     /// comma. Comments above stay, those inside go. A block container that would end up empty becomes
     /// `{}` or `[]`; in a YAML document root it leaves nothing.

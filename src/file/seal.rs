@@ -38,9 +38,10 @@ pub enum Nonces {
     Random,
 }
 
-/// A leaf that became a token.
+/// A leaf that became a token, or that is spelled in another way.
 pub(crate) struct Site {
     pub(crate) node: NodeId,
+    pub(crate) sealed: bool,
     /// What the owner wrote: the token's span, from its first property on if `widened`.
     pub(crate) source: Span,
     /// The tag would have forced a type on the token and was taken into the replaced span.
@@ -110,6 +111,7 @@ impl Sealer<'_, '_, '_> {
             && !scalar.bytes.is_empty();
         if !sealed {
             self.tally.leaf(place, scalar.kind, &scalar.bytes, false);
+            self.keep_value(place);
             return Ok(());
         }
         let mut identity =
@@ -174,6 +176,18 @@ impl Sealer<'_, '_, '_> {
         Ok(())
     }
 
+    /// A value in the open at the end of the text, where the metadata goes.
+    fn keep_value(&mut self, place: &Place<'_>) {
+        if place.leaf != Leaf::Scalar || place.alias.is_some() || place.document > 0 {
+            return;
+        }
+        let Some(spelled) = self.doc.with_more_behind(place.node) else { return };
+        let start = self.doc.node(place.node).span().start();
+        let source = Span::new(start, self.doc.text().len());
+        self.edits.push(source, &spelled);
+        self.sites.push(Site { node: place.node, sealed: false, source, widened: false });
+    }
+
     /// The bytes that the token replaces.
     fn site(&self, node: NodeId, scalar: &Scalar<'_>) -> Site {
         let span = self.doc.node(node).span();
@@ -184,11 +198,11 @@ impl Sealer<'_, '_, '_> {
             tag != "!" && (scalar.kind != ScalarType::Str || tag.ends_with("binary"))
         });
         let Some(tag) = tag else {
-            return Site { node, source: span, widened: false };
+            return Site { node, sealed: true, source: span, widened: false };
         };
         let start = self.doc.property(node, NodeKind::Anchor).map_or(tag, |anchor| anchor.min(tag));
         let start = self.doc.node(start).span().start();
-        Site { node, source: Span::new(start, span.end()), widened: true }
+        Site { node, sealed: true, source: Span::new(start, span.end()), widened: true }
     }
 }
 

@@ -3,6 +3,8 @@
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "age")]
+mod fixtures;
+#[cfg(feature = "age")]
 mod interop;
 mod json;
 mod laws;
@@ -15,6 +17,8 @@ mod support;
 mod tamper;
 mod tidy;
 mod toml;
+#[cfg(feature = "age")]
+mod types;
 #[cfg(feature = "age")]
 mod walks;
 mod yaml_parse;

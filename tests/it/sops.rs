@@ -97,7 +97,8 @@ impl Sops {
 
     pub(crate) fn encrypt(&self, text: &str, suffix: &str, flags: &[&str]) -> Option<String> {
         let path = self.write(&format!("plain.{suffix}"), text);
-        let mut args = vec!["encrypt", "--age", &self.recipients[0]];
+        // The rules by comments are flags of the old way of calling alone.
+        let mut args = vec!["--encrypt", "--age", &self.recipients[0]];
         args.extend(flags);
         let output = self.run(&args, &path);
         output.status.success().then(|| String::from_utf8(output.stdout).expect("UTF-8"))
@@ -131,7 +132,10 @@ impl Sops {
     pub(crate) fn edit(&self, text: &str, suffix: &str, script: &str) -> Result<String, String> {
         use std::os::unix::fs::PermissionsExt as _;
         let path = self.write(&format!("edited.{suffix}"), text);
-        let editor = self.write("editor", &format!("#!/bin/sh\n{script}\n"));
+        // sops asks for another try as long as the text is wrong, without an end: once is enough.
+        let once = "[ -e ran ] && exit 1\n: > ran";
+        let _ = std::fs::remove_file(self.folder.path().join("ran"));
+        let editor = self.write("editor", &format!("#!/bin/sh\n{once}\n{script}\n"));
         std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).expect("mode");
         let mut command = self.command();
         command.env("EDITOR", &editor).args(["edit"]).arg(&path);
@@ -140,7 +144,6 @@ impl Sops {
 
     #[expect(clippy::unused_self, reason = "reads as a part of the peer")]
     fn finish(&self, command: &mut Command, path: &Path) -> Result<String, String> {
-        // sops asks again and again while an edited text is wrong.
         let output = command.stdin(Stdio::null()).output().expect("sops runs");
         if output.status.success() {
             return Ok(std::fs::read_to_string(path).expect("readable"));
@@ -228,8 +231,11 @@ pub(crate) fn comment_policies() -> Vec<(Policy, Vec<&'static str>)> {
         Policy::new(Rule::from_config(field, text).expect("valid").expect("a rule"), false)
     };
     vec![
-        (rule("encrypted_comment_regex", "x"), vec!["--encrypted-comment-regex", "x"]),
-        (rule("unencrypted_comment_regex", "[xy]$"), vec!["--unencrypted-comment-regex", "[xy]$"]),
+        (rule("encrypted_comment_regex", "^ x$"), vec!["--encrypted-comment-regex", "^ x$"]),
+        (
+            rule("unencrypted_comment_regex", "^ [xy]$"),
+            vec!["--unencrypted-comment-regex", "^ [xy]$"],
+        ),
     ]
 }
 
