@@ -281,13 +281,17 @@ impl Walk<'_> {
                 self.sops.change(&self.text, suffix, &["unset"], &[&path_text(path)]).ok()
             }
             Move::SopsEdit => {
+                // A key that stands twice we refuse, as designed.
+                let name = format!("edited{}", self.trail.len());
                 let script = match (self.format, self.dice.roll(3)) {
-                    (Format::Json, _) => "sed -i 's/^{/{\"edited\": \"x\",/' \"$1\"",
-                    (_, 0) => "printf '# a comment\\nedited: x\\n' >> \"$1\"",
-                    (_, 1) => "sed -i '1i # above\\n' \"$1\"; sed -i 's/one/1/' \"$1\"",
-                    (_, _) => "printf 'list:\\n    # y\\n    - 1 # x\\n    - a: b\\n' >> \"$1\"",
+                    (Format::Json, _) => format!("sed -i 's/^{{/{{\"{name}\": \"x\",/' \"$1\""),
+                    (_, 0) => format!("printf '# a comment\n{name}: x\n' >> \"$1\""),
+                    (_, 1) => "sed -i '1i # above\n' \"$1\"; sed -i 's/one/1/' \"$1\"".to_owned(),
+                    (_, _) => {
+                        format!("printf '{name}:\n    # y\n    - 1 # x\n    - a: b\n' >> \"$1\"")
+                    }
                 };
-                self.sops.edit(&self.text, suffix, script).ok()
+                self.sops.edit(&self.text, suffix, &script).ok()
             }
             Move::SopsRotate => {
                 if self.groups() > 1 {
