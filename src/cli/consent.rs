@@ -27,7 +27,7 @@ pub(crate) fn check_new_plain_values(opened: &Opened, sealed: &str) -> Result<()
     let Some((path, _)) = in_the_open(&new).into_iter().find(|value| !known.contains(value)) else {
         return Ok(());
     };
-    let text = format!("{path} would stay in the open: {}", describe(Verdict::Respelled));
+    let text = format!("{path} would stay in the open: {}", describe(outcome));
     Err(with_hint(Error::new(exit::RESPELLED, text), Verdict::Respelled))
 }
 

@@ -3,7 +3,7 @@
 use super::context::Ctx;
 use super::error::Error;
 use super::exit::{self, Exit};
-use crate::file::{Outcome, Verdict};
+use crate::file::{Outcome, Verdict, Vouch};
 
 /// What a file must prove. Ordered: the strictest of all that was asked for counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, clap::ValueEnum)]
@@ -54,7 +54,7 @@ impl Integrity {
             Self::Values => "values",
             Self::Sealed => "sealed",
         };
-        let text = format!("{} (integrity: {asked} is asked for)", describe(verdict));
+        let text = format!("{} (integrity: {asked} is asked for)", describe(outcome));
         Err(with_hint(Error::new(code(verdict), text), verdict))
     }
 }
@@ -72,9 +72,12 @@ pub(crate) fn word(verdict: Verdict) -> &'static str {
 }
 
 /// What an outcome means, in a sentence.
-pub(crate) fn describe(verdict: Verdict) -> &'static str {
-    match verdict {
+pub(crate) fn describe(outcome: Outcome) -> &'static str {
+    match outcome.verdict() {
         Verdict::Sealed => "sealed: a holder of the data key wrote exactly this",
+        Verdict::Respelled if outcome.text == Vouch::Zero => {
+            "values and structure are authentic; nobody vouches for comments, quoting and spacing"
+        }
         Verdict::Respelled => {
             "values and structure are authentic; comments, quoting or spacing were changed \
              without the key"

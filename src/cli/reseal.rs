@@ -55,7 +55,7 @@ fn reseal(ctx: &Ctx, args: &ResealArgs, path: &Path) -> Result<Done, Error> {
         return Ok(Done::default());
     }
     if !args.yes {
-        ask(path, &opened, verdict)?;
+        ask(path, &opened)?;
     }
     let sealed = match verdict {
         Verdict::Respelled | Verdict::RecipientsChanged | Verdict::RecipientsUnvouched => {
@@ -90,8 +90,8 @@ fn under_a_new_key(ctx: &Ctx, opened: &Opened) -> Result<String, Error> {
 }
 
 /// Shows what is vouched for, and asks at the terminal.
-fn ask(path: &Path, opened: &Opened, verdict: Verdict) -> Result<(), Error> {
-    let mut question = format!("{}: {}\n", path.display(), describe(verdict));
+fn ask(path: &Path, opened: &Opened) -> Result<(), Error> {
+    let mut question = format!("{}: {}\n", path.display(), describe(opened.file.outcome()));
     for key in opened.file.encrypted().metadata().wrapped_keys() {
         question.push_str(&format!("  can open it: {}\n", shown(key.key())));
     }

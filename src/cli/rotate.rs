@@ -118,7 +118,7 @@ fn rotate(
         let verdict = Verdict::RecipientsChanged;
         let text = format!(
             "{}: rotating would give the new data key to whoever was added",
-            describe(verdict)
+            describe(opened.file.outcome())
         );
         let error = with_hint(Error::new(exit::RECIPIENTS, text), verdict);
         return Err(error.hint("--accept-recipients goes on with those that the file names"));

@@ -65,11 +65,17 @@ fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> 
     let diffs = key_diff::diff(metadata.groups(), &rule.groups);
     let threshold = metadata.shamir_threshold().min(rule.groups.len());
     let thresholds = (metadata.shamir_threshold(), threshold);
-    if !key_diff::is_change(&diffs) && thresholds.0 == thresholds.1 {
+    let changes = key_diff::is_change(&diffs) || thresholds.0 != thresholds.1;
+    if !changes && !unvouched(ctx, &input)? {
         say(&mut done, log_line(ctx, &format!("File {shown} already up to date"))?);
         return Ok(done);
     }
-    let text = key_diff::render(&ctx.out, &diffs, thresholds);
+    let text = if changes {
+        key_diff::render(&ctx.out, &diffs, thresholds)
+    } else {
+        "The recipients are those of the creation rule, and nobody vouches for them yet.\n"
+            .to_owned()
+    };
     if args.yes {
         done.data.extend_from_slice(text.as_bytes());
     } else {
@@ -80,7 +86,12 @@ fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> 
         }
     }
     drop(encrypted);
-    let opened = open::open(ctx, input, args.read.integrity, Trust::Verified)?;
+    let opened = if changes {
+        open::open(ctx, input, args.read.integrity, Trust::Verified)?
+    } else {
+        // What integrity asks for is just what is to be mended here.
+        open::open_for_review(ctx, input, Trust::Verified)?
+    };
     let sealed = with_keys(ctx, &opened, &rule, threshold)?;
     let mut done = Done {
         lines: done.lines,
@@ -98,10 +109,24 @@ fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> 
     Ok(done)
 }
 
+/// Whether nobody vouches for recipients that the creation rule names. It takes the data key to know;
+/// without one there is nothing to do, as for SOPS.
+fn unvouched(ctx: &Ctx, input: &Input) -> Result<bool, Error> {
+    match open::open_for_review(ctx, input.clone(), Trust::Verified) {
+        Ok(opened) => {
+            let outcome = opened.file.outcome();
+            Ok(outcome.marked && !outcome.recipients_are_good())
+        }
+        Err(error) if error.exit() == exit::NO_KEY => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The file under the keys of the rule. Keys that stay keep what is wrapped for them.
 fn with_keys(ctx: &Ctx, opened: &Opened, rule: &Rule, threshold: usize) -> Result<String, Error> {
     let old = opened.file.encrypted().metadata().groups();
     let groups = match (old, rule.groups.as_slice()) {
+        _ if !key_diff::is_change(&key_diff::diff(old, &rule.groups)) => old.to_vec(),
         ([old], [wanted]) => vec![changed_group(ctx, opened, old, wanted)?],
         _ => wrap(ctx, &rule.groups, &opened.data_key)?,
     };

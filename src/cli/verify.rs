@@ -10,7 +10,7 @@ use super::input::Input;
 use super::integrity::{code, describe, with_hint, word};
 use super::open::{self, Opened, ReadArgs, Trust};
 use crate::document::Format;
-use crate::file::{Verdict, Vouch};
+use crate::file::{Outcome, Verdict, Vouch};
 use crate::keys::KeyGroup;
 use crate::keyservice::RecoverError;
 use crate::os::git;
@@ -75,18 +75,12 @@ fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
 
 fn judge(args: &VerifyArgs, opened: &Opened) -> Result<(), Error> {
     let outcome = opened.file.outcome();
-    let verdict = match outcome.verdict() {
-        // What is left once the spelling is let be.
-        Verdict::Respelled if args.values => match outcome.recipients {
-            Vouch::Good => Verdict::Sealed,
-            Vouch::Bad => Verdict::RecipientsChanged,
-            Vouch::Zero => Verdict::RecipientsUnvouched,
-        },
-        verdict => verdict,
-    };
+    // With --values the spelling is let be.
+    let outcome = if args.values { Outcome { text: Vouch::Good, ..outcome } } else { outcome };
+    let verdict = outcome.verdict();
     match code(verdict) {
         exit::SUCCESS => Ok(()),
-        code => Err(with_hint(Error::new(code, describe(verdict)), verdict)),
+        code => Err(with_hint(Error::new(code, describe(outcome)), verdict)),
     }
 }
 
@@ -153,8 +147,9 @@ fn compare_versions(
     }
     let rank = |opened: &Opened| rank(opened.file.outcome().verdict());
     if rank(new) > rank(&old) {
-        let verdict = new.file.outcome().verdict();
-        let text = format!("{} was better: {}", at.display(), describe(verdict));
+        let outcome = new.file.outcome();
+        let text = format!("{} was better: {}", at.display(), describe(outcome));
+        let verdict = outcome.verdict();
         return Err(with_hint(Error::new(code(verdict), text), verdict));
     }
     Ok(())

@@ -278,6 +278,9 @@ pub enum EditError {
 /// The deepest nesting that is read; SOPS-readable files end at about as much.
 pub const MAX_DEPTH: usize = 10_000;
 
+/// What is said of a deeper one.
+const TOO_DEEP: &str = "values nested deeper than 10,000 levels";
+
 /// A text in one of the formats, and its nodes.
 pub struct Document {
     format: Format,
@@ -528,6 +531,13 @@ impl Document {
             Format::Toml => toml::replace(self, value, new),
             Format::Dotenv | Format::Ini | Format::Binary => Ok(Edits::new()),
         }
+    }
+
+    /// The spelling by which a value at the very end of the text (it takes the place of all up to
+    /// there) stays what it is once its line is ended and more follows; `None`: it does so as it is written. Only YAML's block scalars hang on their end.
+    #[must_use]
+    pub fn with_more_behind(&self, id: NodeId) -> Option<String> {
+        if self.format == Format::Yaml { yaml::with_more_behind(self, id) } else { None }
     }
 
     /// Takes out a map entry (id of its `Key`) or a list item (id of the value), with its lines or its

@@ -246,7 +246,8 @@ pub enum Consent {
 
 /// The type that a value has once it is printed: SOPS and we print a float `5` as `5`.
 fn printed_kind(format: Format, kind: ScalarType, text: &str) -> ScalarType {
-    if kind == ScalarType::Float && format != Format::Toml && text.parse::<i64>().is_ok() {
+    let whole = text != "-0" && text.parse::<i64>().is_ok();
+    if kind == ScalarType::Float && format != Format::Toml && whole {
         return ScalarType::Int;
     }
     if kind == ScalarType::Bytes { ScalarType::Str } else { kind }

@@ -22,6 +22,9 @@ pub struct EncryptedFile {
     pub(crate) metadata: Metadata,
     /// The file is SOPS' JSON envelope of a binary file.
     pub(crate) envelope: bool,
+    /// The first document holds the metadata alone and would be none without it: `{}` takes its
+    /// place.
+    pub(crate) leaves_braces: bool,
 }
 
 impl std::fmt::Debug for EncryptedFile {
@@ -53,8 +56,9 @@ impl EncryptedFile {
         }
         let tree = doc.tree(block)?;
         let metadata = Metadata::from_tree(&tree)?;
-        let skip = Skip::new(&doc, &skipped_roots(&doc, &entries));
-        Ok(Self { doc, block, entries, skip, metadata, envelope })
+        let leaves_braces = entries.first().is_some_and(|&entry| would_vanish(&doc, entry));
+        let skip = Skip::new(&doc, &skipped_roots(&doc, &entries, leaves_braces));
+        Ok(Self { doc, block, entries, skip, metadata, envelope, leaves_braces })
     }
 
     /// What the file says of its keys, its rule and its MAC.
@@ -108,6 +112,11 @@ pub(crate) fn documents(doc: &Document) -> impl Iterator<Item = NodeId> + '_ {
     doc.ids().filter(|&id| doc.node(id).kind() == NodeKind::Document)
 }
 
+/// The value of the metadata entry.
+pub(crate) fn block(doc: &Document) -> Result<NodeId, FileError> {
+    Ok(locate(doc)?.block)
+}
+
 /// The entry called `sops` at the root of each document, and the last item of a root list that
 /// holds nothing else.
 fn locate(doc: &Document) -> Result<Located, FileError> {
@@ -149,20 +158,38 @@ fn metadata_item(doc: &Document, list: NodeId) -> Option<(NodeId, NodeId)> {
 }
 
 /// A block map that holds the metadata alone is no map of the owner: he wrote an empty document.
-fn skipped_roots(doc: &Document, entries: &[NodeId]) -> Vec<NodeId> {
-    let alone = |&entry: &NodeId| {
-        let root = doc.node(entry).parent();
-        let node = doc.node(root);
-        let only = doc.children(root).all(|child| {
-            child == entry || matches!(doc.node(child).kind(), NodeKind::Anchor | NodeKind::Tag)
-        });
-        let whole = doc.format() == Format::Yaml
-            && node.kind() == NodeKind::Map
-            && node.style() == Style::Block
-            && only;
-        if whole { root } else { entry }
+fn skipped_roots(doc: &Document, entries: &[NodeId], leaves_braces: bool) -> Vec<NodeId> {
+    let braces = entries.first().filter(|_| leaves_braces);
+    entries
+        .iter()
+        .map(|entry| match alone(doc, *entry) {
+            Some(root) if braces != Some(entry) => root,
+            _ => *entry,
+        })
+        .collect()
+}
+
+/// The block map that holds this entry and nothing else.
+fn alone(doc: &Document, entry: NodeId) -> Option<NodeId> {
+    let root = doc.node(entry).parent();
+    let node = doc.node(root);
+    let only = doc.children(root).all(|child| {
+        child == entry || matches!(doc.node(child).kind(), NodeKind::Anchor | NodeKind::Tag)
+    });
+    let whole = doc.format() == Format::Yaml
+        && node.kind() == NodeKind::Map
+        && node.style() == Style::Block
+        && only;
+    whole.then_some(root)
+}
+
+/// Whether the first document of several is known by this entry alone: no `---` is before it.
+fn would_vanish(doc: &Document, entry: NodeId) -> bool {
+    let marked = |root: NodeId| {
+        let before = &doc.text()[..doc.node(root).span().start()];
+        before.lines().any(|line| line.trim_start_matches('\u{feff}').starts_with("---"))
     };
-    entries.iter().map(alone).collect()
+    alone(doc, entry).is_some_and(|root| !marked(root)) && documents(doc).nth(1).is_some()
 }
 
 /// Refuses what programs read differently: it could name other recipients to sops than to us.
@@ -210,6 +237,8 @@ pub(crate) fn check_plain(doc: &Document) -> Result<(), FileError> {
                     return Err(FileError::AlreadyEncrypted { position: position_of(doc, item) });
                 }
             }
+            // In the first document the metadata needs its place.
+            NodeKind::Scalar if document != NodeId::FIRST && is_null(doc, root) => {}
             _ => {
                 return Err(FileError::TopLevelScalar { position: position_of(doc, root) });
             }
@@ -219,6 +248,10 @@ pub(crate) fn check_plain(doc: &Document) -> Result<(), FileError> {
         return Err(FileError::NoDocument);
     }
     doc.duplicate_key().map_or(Ok(()), |error| Err(FileError::DuplicateKey(error)))
+}
+
+fn is_null(doc: &Document, id: NodeId) -> bool {
+    doc.scalar(id).is_ok_and(|scalar| scalar.kind == ScalarType::Null)
 }
 
 /// A YAML text with a `---` holds a document, if an empty one.

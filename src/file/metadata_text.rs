@@ -1,30 +1,37 @@
 //! Changes the metadata block of a file in place: what stays the same keeps its bytes.
 
-use super::encrypted::EncryptedFile;
+use super::encrypted::{self, EncryptedFile};
 use super::error::FileError;
-use crate::document::{Document, NodeId, NodeKind};
+use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::text::Edits;
 use crate::value::Tree;
 
-/// Makes the block say `tree`, and reads the result.
+/// Makes the block say `tree`, and reads the result. On the way the block need not be metadata: of
+/// two lists of keys one goes before the other comes.
 pub(crate) fn update(file: EncryptedFile, tree: &Tree) -> Result<EncryptedFile, FileError> {
     let format = file.written_format();
-    let mut file = file;
+    let EncryptedFile { mut doc, mut block, .. } = file;
     // Fields whose text alone differs: one pass.
     let mut edits = Edits::new();
-    scalars(&file.doc, file.block, tree, &mut edits);
+    scalars(&doc, block, tree, &mut edits);
     if !edits.is_empty() {
-        file = EncryptedFile::parse(edits.apply(file.doc.text()), format)?;
+        (doc, block) = with_block(edits.apply(doc.text()), doc.format())?;
     }
     // Fields that come, go, or change their shape: one after the other, since each moves the rest.
-    while let Some(edits) = next_change(&file.doc, file.block, tree)? {
-        let text = edits.apply(file.doc.text());
-        if text == file.doc.text() {
+    while let Some(edits) = next_change(&doc, block, tree)? {
+        let text = edits.apply(doc.text());
+        if text == doc.text() {
             break;
         }
-        file = EncryptedFile::parse(text, format)?;
+        (doc, block) = with_block(text, doc.format())?;
     }
-    Ok(file)
+    EncryptedFile::parse(doc.into_text(), format)
+}
+
+fn with_block(text: String, format: Format) -> Result<(Document, NodeId), FileError> {
+    let doc = Document::parse(text, format)?;
+    let block = encrypted::block(&doc)?;
+    Ok((doc, block))
 }
 
 /// Edits for scalars that stand at the same place in the block and in `tree`, but differ.

@@ -38,6 +38,7 @@ pub(crate) fn check(
     let mut aliased = sites.aliased.iter().peekable();
     let mut plain_ids = plain.ids().peekable();
     let mut skip_until = 0;
+    let mut ahead = 0;
     for id in doc.ids() {
         if file.skip.contains(id) {
             continue;
@@ -54,11 +55,27 @@ pub(crate) fn check(
             }
             continue;
         }
-        if noted {
+        // Bytes that are no text get the tag `!!binary`.
+        let bytes = opened
+            .peek()
+            .is_some_and(|opened| opened.node == id && values.scalar(opened).text().is_none());
+        if noted || bytes {
             while plain_ids
                 .next_if(|&at| matches!(plain.node(at).kind(), NodeKind::Tag | NodeKind::Anchor))
                 .is_some()
             {}
+        }
+        if sites.list_comments.contains(&id) && ahead > 0 {
+            ahead -= 1;
+            opened.next_if(|opened| opened.node == id);
+            continue;
+        }
+        // `- - ENC[…,type:comment]` becomes `- # …`: the comment is then before the inner list.
+        while node.kind() == NodeKind::List
+            && !sites.list_comments.is_empty()
+            && plain_ids.next_if(|&at| plain.node(at).kind() == NodeKind::Comment).is_some()
+        {
+            ahead += 1;
         }
         let Some(at) = plain_ids.next() else { return Err(failed(Some(id), None)) };
         mapped[id.index()] = at;
@@ -103,6 +120,7 @@ pub(crate) fn check(
     }
     match plain_ids.next() {
         Some(at) => Err(failed(None, Some(at))),
+        None if ahead > 0 => Err(failed(None, None)),
         None => Ok(()),
     }
 }

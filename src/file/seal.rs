@@ -41,9 +41,10 @@ pub enum Nonces {
     Random,
 }
 
-/// A leaf that became a token.
+/// A leaf that became a token, or that is spelled in another way.
 pub(crate) struct Site {
     pub(crate) node: NodeId,
+    pub(crate) sealed: bool,
     /// What the owner wrote: the token's span, from its first property on if `widened`.
     pub(crate) source: Span,
     /// The tag would have forced a type on the token and was taken into the replaced span.
@@ -152,6 +153,7 @@ impl Sealer<'_, '_, '_, '_> {
         let place = &found.place;
         let Some(prepared) = prepared else {
             self.tally.leaf(place, found.kind, found.bytes, false);
+            self.keep_value(place);
             return Ok(());
         };
         let scalar = found.scalar();
@@ -210,6 +212,18 @@ impl Sealer<'_, '_, '_, '_> {
             || place.tree_path.count != place.components.count
     }
 
+    /// A value in the open at the end of the text, where the metadata goes.
+    fn keep_value(&mut self, place: &Place<'_>) {
+        if place.leaf != Leaf::Scalar || place.alias.is_some() || place.document > 0 {
+            return;
+        }
+        let Some(spelled) = self.doc.with_more_behind(place.node) else { return };
+        let start = self.doc.node(place.node).span().start();
+        let source = Span::new(start, self.doc.text().len());
+        self.splice.replace_with(source, |out| out.push_str(&spelled));
+        self.sites.push(Site { node: place.node, sealed: false, source, widened: false });
+    }
+
     /// The nonce of a value that `earlier` equal ones stand before.
     fn nonce(
         &self,
@@ -240,11 +254,11 @@ fn site(doc: &Document, node: NodeId, scalar: &Scalar<'_>) -> Site {
         tag != "!" && (scalar.kind != ScalarType::Str || tag.ends_with("binary"))
     });
     let Some(tag) = tag else {
-        return Site { node, source: span, widened: false };
+        return Site { node, sealed: true, source: span, widened: false };
     };
     let start = doc.property(node, NodeKind::Anchor).map_or(tag, |anchor| anchor.min(tag));
     let start = doc.node(start).span().start();
-    Site { node, source: Span::new(start, span.end()), widened: true }
+    Site { node, sealed: true, source: Span::new(start, span.end()), widened: true }
 }
 
 /// The value of a scalar, or of a key that an alias names, or of a comment.

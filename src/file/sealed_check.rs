@@ -85,19 +85,19 @@ fn pair(
         };
         mapped[id.index()] = at;
         let counterpart = sealed.node(at);
-        let sealed_here = site.next_if(|site| site.node == id).is_some();
+        let sealed_here = site.next_if(|site| site.node == id).map(|site| site.sealed);
         let same = node.kind() == counterpart.kind()
             && (mapped[node.parent().index()] == counterpart.parent()
                 || node.kind() == NodeKind::Comment)
-            && if sealed_here {
-                holds_token(sealed, at, counterpart)
-            } else {
-                is_container(node.kind()) || plain.source(id) == sealed.source(at)
+            && match sealed_here {
+                Some(true) => holds_token(sealed, at, counterpart),
+                Some(false) => plain.scalar(id).ok() == sealed.scalar(at).ok(),
+                None => is_container(node.kind()) || plain.source(id) == sealed.source(at),
             };
         if !same {
             return Err(FileError::Check { position: position_of(plain, id) });
         }
-        if sealed_here {
+        if sealed_here.is_some() {
             pairs.push(at);
         }
     }

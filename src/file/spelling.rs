@@ -130,6 +130,7 @@ fn plain_edits(file: &EncryptedFile, values: &Values, notes: &Notes) -> (Edits, 
     let mut aliases = aliases.into_iter().peekable();
     let mut edits = Edits::new();
     let mut skip_until = 0;
+    let in_the_open = noted_in_the_open(file, values, notes);
     for opened in &values.opened {
         while let Some(site) = aliases.next_if(|site| site.root <= opened.node) {
             if site.root.index() < skip_until {
@@ -165,8 +166,28 @@ fn plain_edits(file: &EncryptedFile, values: &Values, notes: &Notes) -> (Edits, 
         }
         edits.push_with(span, |out| doc.write_scalar(opened.node, &values.scalar(opened), out));
     }
+    // Such a value stands at the end of the text, or right before the metadata.
+    if let Some(node) = in_the_open.filter(|node| node.index() >= skip_until)
+        && let Some(note) = notes.token(node)
+    {
+        let span = doc.node(node).span();
+        removal.before(&mut edits, span.start());
+        sites.noted.insert(node, ());
+        edits.push(span, note);
+    }
     removal.before(&mut edits, usize::MAX);
     (edits, sites)
+}
+
+/// The value in the open that a note is for: behind all that were sealed.
+fn noted_in_the_open(file: &EncryptedFile, values: &Values, notes: &Notes) -> Option<NodeId> {
+    let last = values.opened.last().map(|opened| opened.node);
+    notes
+        .tokens
+        .keys()
+        .copied()
+        .filter(|&node| file.doc.node(node).kind() == NodeKind::Scalar)
+        .find(|&node| last.is_none_or(|last| node > last))
 }
 
 /// The edits that take the metadata out, handed over in the order of the text.
@@ -189,6 +210,9 @@ impl Removal {
         let stray: Vec<Span> = comment_lines(file).filter(|line| !inside(line.start())).collect();
         spans.extend(stray.into_iter().map(|line| (line, String::new())));
         spans.sort_by_key(|(span, _)| span.start());
+        if let Some((_, text)) = spans.first_mut().filter(|_| file.leaves_braces) {
+            text.push_str("{}\n");
+        }
         Self { spans, next: 0 }
     }
 

@@ -257,7 +257,10 @@ impl<'a> Walker<'a> {
             NodeKind::Scalar => {
                 self.enter_parent(&node);
                 let index = self.begin_list_item(id);
-                self.leaf(id, Leaf::Scalar, index, visit)
+                // A document that is a null is an empty map to SOPS.
+                let root = self.doc.node(node.parent()).kind() == NodeKind::Document;
+                let leaf = if root { Leaf::EmptyMap } else { Leaf::Scalar };
+                self.leaf(id, leaf, index, visit)
             }
             NodeKind::Alias => {
                 self.enter_parent(&node);

@@ -187,7 +187,7 @@ fn nesting_ends_in_an_error() {
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     assert!(read(&deep(10_000)).is_ok());
     let error = read(&deep(10_001)).expect_err("too deep");
-    assert_eq!(error, "line 1, column 10001: nested deeper than 10000 levels");
+    assert_eq!(error, "line 1, column 10001: values nested deeper than 10,000 levels");
     assert!(read(&"{\"a\":".repeat(1_000_000)).is_err());
 }
 

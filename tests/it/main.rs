@@ -4,15 +4,24 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "age")]
+mod fixtures;
+#[cfg(feature = "age")]
 mod interop;
 mod json;
 mod laws;
 mod malformed;
 mod properties;
 mod roundtrip;
+#[cfg(feature = "age")]
+mod sops;
 mod support;
 mod tamper;
 mod tidy;
 mod toml;
+#[cfg(feature = "age")]
+mod types;
+#[cfg(feature = "age")]
+mod walks;
 mod yaml_parse;
 mod yaml_write;

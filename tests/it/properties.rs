@@ -271,6 +271,19 @@ fn law(check: fn(&str, Format, usize)) {
     }
 }
 
+/// Some of these documents, the same ones each time; another `seed`, other documents.
+pub(crate) fn samples(count: usize, seed: u8, format: Format) -> Vec<String> {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::{RngAlgorithm, TestRng};
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let strategy = document();
+    (0..count)
+        .map(|_| strategy.new_tree(&mut runner).expect("a document").current())
+        .map(|map| render(&map, format))
+        .collect()
+}
+
 fn opened(text: &str, format: Format) -> (String, DecryptedFile) {
     let sealed = seal(text, format).unwrap_or_else(|error| panic!("seals: {error}\n{text}"));
     let opened = open(&sealed, format).unwrap_or_else(|error| panic!("opens: {error}\n{sealed}"));

@@ -303,7 +303,7 @@ fn nesting_ends_in_an_error() {
     let deep = |levels: usize| format!("a = {}{}", "[".repeat(levels), "]".repeat(levels));
     assert!(read(&deep(9_999)).is_ok());
     let error = read(&deep(10_000)).expect_err("too deep");
-    assert_eq!(error, "line 1, column 10004: nested deeper than 10000 levels");
+    assert_eq!(error, "line 1, column 10004: values nested deeper than 10,000 levels");
     assert!(read(&format!("[{}a]", "a.".repeat(10_000))).is_err());
     assert!(read(&format!("{}a = 1", "a.".repeat(10_000))).is_err());
     assert!(read(&"a = {b.".repeat(1_000_000)).is_err());

@@ -49,7 +49,7 @@ impl Scanner<'_> {
             };
             if let Some((kind, close)) = container {
                 if self.open.len() >= MAX_DEPTH {
-                    return Err(self.error(format!("nested deeper than {MAX_DEPTH} levels")));
+                    return Err(self.error(super::super::TOO_DEEP));
                 }
                 let id = self.push(Span::at(self.at), parent, kind, Style::Flow);
                 self.open.push(id);

@@ -76,6 +76,8 @@ pub(super) fn write(value: &Scalar<'_>, out: &mut String) {
         ScalarType::Null => out.push_str("null"),
         ScalarType::Bool => out.push_str(if &*text == "True" { "true" } else { "false" }),
         ScalarType::Int => out.push_str(&text),
+        // Without the point it would be the integer 0.
+        ScalarType::Float if text == "-0" => out.push_str("-0.0"),
         ScalarType::Float if !text.ends_with(['N', 'f']) => out.push_str(&text),
         ScalarType::Float
         | ScalarType::Str

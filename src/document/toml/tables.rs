@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use super::super::{MAX_DEPTH, Node, NodeId, NodeKind, ParseError, Style};
+use super::super::{MAX_DEPTH, Node, NodeId, NodeKind, ParseError, Style, TOO_DEEP};
 use super::string;
 use crate::text::{Position, Span};
 
@@ -233,7 +233,7 @@ impl<'a> Tables<'a> {
     pub(super) fn deeper(&self, depth: &mut usize, span: Span) -> Result<(), ParseError> {
         *depth += 1;
         if *depth > MAX_DEPTH {
-            let problem = format!("nested deeper than {MAX_DEPTH} levels");
+            let problem = TOO_DEEP;
             return Err(ParseError::at(self.text, span.start(), problem));
         }
         Ok(())

@@ -113,6 +113,7 @@ fn write_scalar(scalar: &Scalar<'_>, out: &mut String) {
         (ScalarType::Float, Some("NaN")) => out.push_str(".nan"),
         (ScalarType::Float, Some("+Inf")) => out.push_str(".inf"),
         (ScalarType::Float, Some("-Inf")) => out.push_str("-.inf"),
+        (ScalarType::Float, Some("-0")) => out.push_str("-0.0"),
         (ScalarType::Int | ScalarType::Float | ScalarType::Time, Some(text)) => out.push_str(text),
         (_, Some(text)) => write_string(text, out),
         (_, None) => {

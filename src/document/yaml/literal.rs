@@ -3,8 +3,8 @@
 //! Invariant: a body written here reads back as the string to every reader of YAML, go-yaml and
 //! libyaml included; a string for which that is in doubt is not held ([`holds`]).
 
-use super::decode::split_line;
-use super::quote::is_printable;
+use super::decode::{self, split_line};
+use super::quote::{self, is_printable};
 
 /// What ends the value of a block scalar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +57,35 @@ impl<'a> Header<'a> {
         push_header(is_folded, indicator, chomp, out);
         out.push_str(self.tail);
     }
+}
+
+/// For the last block scalar of a text without a final line break: the spelling that keeps its value
+/// once the line is ended and more follows. `None`: it keeps it as it is.
+pub(super) fn with_more_behind(source: &str, indent: usize) -> Option<String> {
+    if source.ends_with(['\n', '\r']) {
+        return None;
+    }
+    let value = decode::block(source, indent);
+    let (header, body) = Header::split(source);
+    let line_break = &source[header.text.len()..source.len() - body.len()];
+    // Spaces on a last line are no content, and would be one more line.
+    let lines = Some(body.trim_end_matches(' ')).filter(|it| it.is_empty() || it.ends_with('\n'));
+    for (chomp, body) in [
+        (header.chomp, body),
+        (Chomp::Strip, lines.unwrap_or(body)),
+        (Chomp::Clip, lines.unwrap_or(body)),
+    ] {
+        let mut spelled = String::new();
+        header.push(header.is_folded, header.indicator, chomp, &mut spelled);
+        spelled.push_str(line_break);
+        spelled.push_str(body);
+        if decode::block(&format!("{spelled}\n"), indent) == value {
+            return (spelled != source).then_some(spelled);
+        }
+    }
+    let mut spelled = String::new();
+    quote::push_double(&value, &mut spelled);
+    Some(spelled)
 }
 
 /// Appends a header without a comment.

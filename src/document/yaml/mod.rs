@@ -91,6 +91,17 @@ pub(super) fn write_token(doc: &Document, id: NodeId, token: &str, out: &mut Str
     write::write_token(doc, id, token, out);
 }
 
+/// How a value at the end of the text, up to there, is spelled so that it keeps its value once a line follows.
+pub(super) fn with_more_behind(doc: &Document, id: NodeId) -> Option<String> {
+    let node = doc.node(id);
+    let block = matches!(node.style(), Style::Literal | Style::Folded);
+    let behind = &doc.text()[node.span().end()..];
+    if !block || behind.bytes().any(|byte| byte != b' ') {
+        return None;
+    }
+    literal::with_more_behind(&doc.text()[node.span().start()..], node.indent())
+}
+
 pub(super) fn insert(
     doc: &Document,
     container: NodeId,

@@ -64,6 +64,8 @@ pub(super) fn bare(kind: ScalarType, text: &str) -> Option<&str> {
             "NaN" => ".nan",
             "+Inf" => ".inf",
             "-Inf" => "-.inf",
+            // Without the point it would be the integer 0.
+            "-0" => "-0.0",
             _ => text,
         }),
         ScalarType::Bool => Some(if text == "True" { "true" } else { "false" }),

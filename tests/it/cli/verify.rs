@@ -175,6 +175,44 @@ fn a_step_back_since_a_commit_is_seen() {
 }
 
 #[test]
+fn a_worse_outcome_than_in_a_commit_is_seen() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    git(&sandbox, &["init", "-q"]);
+    git(&sandbox, &["add", "."]);
+    git(&sandbox, &["commit", "-qm", "x"]);
+    let values = ["verify", "--values", "a.yaml"];
+    let since = ["verify", "--values", "--since", "HEAD", "a.yaml"];
+    sandbox.run(&since).ok();
+    // A comment that was written without the key: let be by itself, but worse than it was.
+    let sealed = sandbox.read("a.yaml");
+    sandbox.write("a.yaml", &format!("# planted\n{sealed}"));
+    sandbox.run(&values).ok();
+    let stderr = sandbox.run(&since).fails(53);
+    assert!(stderr.contains("HEAD:a.yaml was better"), "{stderr}");
+    git(&sandbox, &["commit", "-qam", "y"]);
+    sandbox.run(&since).ok();
+}
+
+#[test]
+fn updatekeys_vouches_for_the_recipients_of_its_rule() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    let words = ["updatekeys", "-y", "a.yaml"];
+    let sealed = sandbox.read("a.yaml");
+    assert!(sandbox.run(&words).stderr.contains("already up to date"));
+    assert_eq!(sandbox.read("a.yaml"), sealed);
+    // A field that nobody with the key wrote.
+    let planted = sealed.replace("    lastmodified:", "    planted: x\n    lastmodified:");
+    sandbox.write("a.yaml", &planted);
+    assert_eq!(sandbox.run(&["verify", "a.yaml"]).code, Some(54));
+    let run = sandbox.run(&words);
+    assert!(run.stdout.contains("nobody vouches for them yet"), "{}", run.stdout);
+    sandbox.run(&["verify", "a.yaml"]).ok();
+    assert!(sandbox.run(&words).stderr.contains("already up to date"));
+}
+
+#[test]
 fn a_planted_comment_does_not_put_values_in_the_open() {
     let sandbox = Sandbox::new();
     sandbox.write("a.yaml", "x: 0\n# seal\na: one\nb: two\n");

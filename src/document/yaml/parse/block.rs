@@ -3,7 +3,7 @@
 //! Invariants: the frames are the open block collections, each indented at least as much as the one
 //! around it; the slot, if one is open, is inside of the last frame.
 
-use crate::document::{MAX_DEPTH, Node, NodeId, NodeKind, Style};
+use crate::document::{MAX_DEPTH, Node, NodeId, NodeKind, Style, TOO_DEEP};
 use crate::text::Span;
 
 use super::properties::Properties;
@@ -240,7 +240,7 @@ impl Parser<'_> {
         if self.frames.len() + self.flow.len() < MAX_DEPTH {
             return Ok(());
         }
-        Fault::new(at, "values nested deeper than 10,000 levels")
+        Fault::new(at, TOO_DEEP)
     }
 }
 

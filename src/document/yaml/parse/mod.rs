@@ -47,8 +47,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, ParseError> {
     let odd = characters::check(text)?;
     let mut parser = Parser::new(text);
     let read = parser.stream();
-    let read_to = read.as_ref().err().map_or(text.len(), |fault| fault.at);
-    // What is wrong behind such a character may be wrong because of it.
+    // What is wrong on the line of such a character, or behind it, may be wrong because of it.
+    let line_end = |fault: &Fault| parser.source.line_end(fault.at);
+    let read_to = read.as_ref().err().map_or(text.len(), line_end);
     let odd = &odd[..odd.partition_point(|&at| at <= read_to)];
     characters::refuse_odd(text, odd, &parser.nodes)?;
     match read {
