@@ -48,7 +48,7 @@ struct Owner<'a> {
 impl Owner<'_> {
     fn expect(&mut self, piece: &str) -> Result<(), FileError> {
         let rest = &self.text[self.done..];
-        if rest.starts_with(piece) && !(self.cut && !piece.is_empty()) {
+        if rest.starts_with(piece) && (piece.is_empty() || !self.cut) {
             self.done += piece.len();
         } else if !self.cut && without_final_break(piece) == Some(rest) {
             self.done = self.text.len();

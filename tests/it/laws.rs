@@ -311,10 +311,17 @@ pub(crate) fn check_tokens(doc: &Document) -> (usize, usize) {
         open.push_with(sealed.node(*id).span(), |out| sealed.write_scalar(*id, value, out));
     }
     let opened = parse(&open.apply(sealed.text()), doc.format());
-    assert_eq!(opened.nodes().len(), doc.nodes().len(), "{}", opened.text());
     let mut other = 0;
+    let mut places = opened.ids();
     for (id, value) in &leaves {
-        let now = opened.scalar(*id).expect("a value");
+        // A block scalar that cannot be one any more leaves its header's comment as one of its own.
+        let kind = doc.node(*id).kind();
+        let (place, now) = places
+            .by_ref()
+            .filter(|&at| opened.node(at).kind() == kind)
+            .map(|at| (at, opened.scalar(at).expect("a value")))
+            .find(|(_, now)| !now.bytes.is_empty() && (kind == NodeKind::Scalar || now == value))
+            .unwrap_or_else(|| panic!("lost\n{}", opened.text()));
         let (old, new) = (value.kind, now.kind);
         // SOPS writes a float 1.0 as 1: what a note is for.
         assert_eq!(old.tree_name(), new.tree_name());
@@ -324,7 +331,7 @@ pub(crate) fn check_tokens(doc: &Document) -> (usize, usize) {
             value.text(),
             opened.text()
         );
-        other += usize::from(doc.source(*id) != opened.source(*id));
+        other += usize::from(doc.source(*id) != opened.source(place));
     }
     (other, leaves.len())
 }

@@ -250,8 +250,8 @@ fn every_variable_is_read_and_documented() {
 
 #[test]
 fn every_fixture_is_used() {
-    // Read whole, file by file, by the test of the same name.
-    const FOLDERS: [&str; 1] = ["testdata/malformed/"];
+    // Read whole, file by file, by a test.
+    const FOLDERS: [&str; 2] = ["testdata/malformed/", "testdata/sops/"];
     let files = tracked();
     let is_code = |name: &str| {
         ["src/", "tests/", "benches/"].iter().any(|folder| name.starts_with(folder))
