@@ -8,11 +8,10 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use zeroize::Zeroizing;
 
+use super::bar::Bar;
 use super::context::Ctx;
 use super::error::Error;
 use super::exit::{self, Exit};
@@ -106,21 +105,15 @@ pub(crate) fn run(
             result
         });
         let written = write_all(&results);
-        let told = bar.suspended(|| {
-            for (result, written) in results.iter().zip(written) {
-                match tell(ctx, result, written) {
-                    Ok(exit::SUCCESS) => {}
-                    Ok(exit) => failures.push(exit),
-                    Err(error) => return Err(error),
-                }
+        bar.clear();
+        for (result, written) in results.iter().zip(written) {
+            match tell(ctx, result, written) {
+                Ok(exit::SUCCESS) => {}
+                Ok(exit) => failures.push(exit),
+                Err(error) => return finish_early(ctx, &error),
             }
-            Ok(())
-        });
-        if let Err(error) = told {
-            return finish_early(ctx, &error);
         }
     }
-    bar.finish();
     match (files.len(), failures.as_slice()) {
         (_, []) => exit::SUCCESS,
         (1, [exit, ..]) => *exit,
@@ -272,44 +265,5 @@ pub(crate) fn write_error(error: &WriteError, path: &Path) -> Error {
     Error::of(exit::CANNOT_WRITE, error).about(path)
 }
 
-/// A bar on a terminal, from the second second on.
-struct Bar {
-    bar: ProgressBar,
-    started: Instant,
-    wanted: bool,
-}
-
-impl Bar {
-    fn new(ctx: &Ctx, files: usize) -> Self {
-        let bar = ProgressBar::with_draw_target(
-            Some(u64::try_from(files).unwrap_or(u64::MAX)),
-            ProgressDrawTarget::hidden(),
-        );
-        if let Ok(style) = ProgressStyle::with_template("{pos}/{len} files {wide_bar} {eta}") {
-            bar.set_style(style);
-        }
-        let wanted = ctx.out.stderr_is_terminal && files > 1;
-        Self { bar, started: Instant::now(), wanted }
-    }
-
-    fn tick(&self) {
-        self.bar.inc(1);
-        if self.wanted && self.bar.is_hidden() && self.started.elapsed() > QUIET {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-    }
-
-    fn suspended<T>(&self, tell: impl FnOnce() -> T) -> T {
-        self.bar.suspend(tell)
-    }
-
-    fn finish(&self) {
-        self.bar.finish_and_clear();
-    }
-}
-
 /// Files whose results are held in memory at once.
 const CHUNK: usize = 256;
-
-/// How long a run may take without a word.
-const QUIET: Duration = Duration::from_secs(1);

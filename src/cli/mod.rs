@@ -8,6 +8,7 @@
     reason = "arguments, exit codes, progress: the program itself"
 )]
 
+mod bar;
 mod batch;
 mod consent;
 mod context;

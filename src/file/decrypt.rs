@@ -14,6 +14,7 @@ use super::walk::walk;
 use crate::crypto::seal::SealTag;
 use crate::document::{Document, Format};
 use crate::secret::{DataKey, SecretText};
+use crate::text::Edits;
 use crate::timestamp::Timestamp;
 use crate::value::ScalarType;
 
@@ -124,14 +125,15 @@ impl DecryptedFile {
             nonces,
             vouch: self.vouching(consent),
         };
-        if let Some((offset, block)) = self.kept_block(&text) {
+        let edits = self.opened.plain_edits(&self.file);
+        if let Some((offset, block)) = self.kept_block(&text, &edits) {
             let place = Place::Kept { offset, text: block };
-            if let Ok(sealed) = draft.write(doc, Some(&mut self.carry(&text)?), &place) {
+            if let Ok(sealed) = draft.write(doc, Some(&mut self.carry(&text, &edits)?), &place) {
                 return Ok(sealed);
             }
         }
         // The block cannot stay where it was: it goes to the end, as in a new file.
-        let mut carry = self.carry(&text)?;
+        let mut carry = self.carry(&text, &edits)?;
         let doc = Document::parse(text, self.file.format())?;
         draft.write(doc, Some(&mut carry), &Place::End)
     }
@@ -162,7 +164,7 @@ impl DecryptedFile {
 
     /// The metadata block as it stands, and where it belongs in a changed plaintext: where all before
     /// it, or all behind it, is as it was.
-    fn kept_block(&self, text: &str) -> Option<(usize, &str)> {
+    fn kept_block(&self, text: &str, edits: &Edits) -> Option<(usize, &str)> {
         let &entry = self.file.entries.first()?;
         let removal = self.file.doc.remove(entry);
         if removal.len() != 1 {
@@ -173,7 +175,7 @@ impl DecryptedFile {
             return None;
         }
         let mut offset = span.start();
-        for (before, new) in self.opened.edits.iter().take_while(|(s, _)| s.end() <= span.start()) {
+        for (before, new) in edits.iter().take_while(|(s, _)| s.end() <= span.start()) {
             offset = offset + new.len() - before.len();
         }
         let old = self.opened.plain.text();
@@ -195,13 +197,13 @@ impl DecryptedFile {
     }
 
     /// The old tokens by what they stand for.
-    fn carry(&self, text: &str) -> Result<Carry<'_>, FileError> {
+    fn carry<'a>(&'a self, text: &str, edits: &'a Edits) -> Result<Carry<'a>, FileError> {
         let doc = &self.file.doc;
         let opened = by_node(&self.opened.values);
         // Where each edit starts in the encrypted file: what it writes, and where in the plaintext.
-        let mut plain = HashMap::with_capacity(self.opened.edits.len());
+        let mut plain = HashMap::with_capacity(edits.len());
         let (mut removed, mut added) = (0, 0);
-        for (span, text) in self.opened.edits.iter() {
+        for (span, text) in edits.iter() {
             plain.insert(span.start(), (text, span.start() + added - removed));
             removed += span.len();
             added += text.len();

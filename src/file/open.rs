@@ -59,10 +59,15 @@ pub(crate) struct OpenedFile {
     pub(crate) nonce: Option<MacNonce>,
     /// The MAC of the values, as computed.
     pub(crate) mac: MacText,
-    /// The replacements that give the plaintext.
-    pub(crate) edits: Edits,
     /// The plaintext, parsed again and checked.
     pub(crate) plain: Document,
+}
+
+impl OpenedFile {
+    /// The replacements that gave the plaintext of this file.
+    pub(crate) fn plain_edits(&self, file: &EncryptedFile) -> Edits {
+        spelling::plain_edits(file, &self.values, &self.notes).0
+    }
 }
 
 /// Whether the MAC and the tree tag are held against the file.
@@ -123,8 +128,8 @@ pub(crate) fn open(
     let notes = spelling::read(file, keys);
     let written = spelling::write_plain(file, &values, notes)?;
     let outcome = judge(file, keys, &lastmodified, tree, marked, written.plain.text());
-    let spelling::Written { plain, edits, notes } = written;
-    Ok(OpenedFile { values, notes, outcome, list_comments, nonce, mac, edits, plain })
+    let spelling::Written { plain, notes } = written;
+    Ok(OpenedFile { values, notes, outcome, list_comments, nonce, mac, plain })
 }
 
 /// Opens the token of a leaf and appends it to `plain`; `None` for a comment that is none or does not

@@ -30,7 +30,6 @@ pub(crate) struct Notes {
 /// The plaintext and how it came about.
 pub(crate) struct Written {
     pub(crate) plain: Document,
-    pub(crate) edits: Edits,
     pub(crate) notes: Notes,
 }
 
@@ -73,6 +72,7 @@ pub(crate) fn write_plain(
     loop {
         let (edits, sites) = plain_edits(file, values, &notes);
         let mut text = edits.apply(file.doc.text());
+        drop(edits);
         if notes.no_final_break {
             let kept = without_final_break(&text).map_or(text.len(), str::len);
             text.truncate(kept);
@@ -80,7 +80,7 @@ pub(crate) fn write_plain(
         let plain = Document::parse(text, file.doc.format());
         let failed = match plain {
             Ok(plain) => match plain_check::check(file, values, &plain, &sites) {
-                Ok(()) => return Ok(Written { plain, edits, notes }),
+                Ok(()) => return Ok(Written { plain, notes }),
                 Err(failed) => failed,
             },
             Err(error) => plain_check::Failed { node: None, position: error.position },
@@ -120,7 +120,8 @@ pub(crate) struct PlainSites {
     pub(crate) list_comments: Vec<NodeId>,
 }
 
-fn plain_edits(file: &EncryptedFile, values: &Values, notes: &Notes) -> (Edits, PlainSites) {
+/// The replacements that give the plaintext, and what was done with each place.
+pub(crate) fn plain_edits(file: &EncryptedFile, values: &Values, notes: &Notes) -> (Edits, PlainSites) {
     let doc = &file.doc;
     let mut removal = Removal::new(file);
     let mut sites =

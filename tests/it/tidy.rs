@@ -41,7 +41,6 @@ const CRATES: [(&str, &[&str]); 22] = [
     ("getrandom", &["secret"]),
     ("hkdf", &["crypto"]),
     ("hmac", &["crypto"]),
-    ("indicatif", &["cli"]),
     ("md5", &["keyservice"]),
     ("pkcs8", &["keyservice"]),
     ("regex", &["policy"]),

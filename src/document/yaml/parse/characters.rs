@@ -45,6 +45,26 @@ fn is_suspicious(byte: u8) -> bool {
     (byte < b' ') & (byte != b'\t') & (byte != b'\n') & (byte != b'\r') | (byte >= 0x7f)
 }
 
+/// Where a scalar's own text begins: of a block scalar behind its header, which can have a comment.
+fn content_start(text: &str, node: &Node) -> usize {
+    let span = node.span();
+    let header = match node.style() {
+        Style::Literal | Style::Folded => {
+            memchr::memchr2(b'\n', b'\r', span.of(text).as_bytes()).unwrap_or(span.len())
+        }
+        Style::Plain
+        | Style::Single
+        | Style::Double
+        | Style::MultiSingle
+        | Style::MultiDouble
+        | Style::Flow
+        | Style::Block
+        | Style::Line
+        | Style::Inline => 0,
+    };
+    span.start() + header
+}
+
 /// Refuses those of the `odd` characters that no quoted or block scalar holds.
 pub(super) fn refuse_odd(text: &str, odd: &[usize], nodes: &[Node]) -> Result<(), ParseError> {
     let mut holders = nodes.iter().filter(|node| {
@@ -55,7 +75,7 @@ pub(super) fn refuse_odd(text: &str, odd: &[usize], nodes: &[Node]) -> Result<()
         while holder.is_some_and(|node| node.span().end() <= at) {
             holder = holders.next();
         }
-        if holder.is_some_and(|node| node.span().start() <= at) {
+        if holder.is_some_and(|node| content_start(text, node) <= at) {
             continue;
         }
         let c = text[at..].chars().next().unwrap_or_default();
