@@ -226,6 +226,14 @@ impl<'a> Splice<'a> {
         self.ends.push((span.end, self.new.len()));
     }
 
+    /// Takes back the replacements that end behind this offset of the old text.
+    pub fn undo(&mut self, offset: usize) {
+        while self.ends.pop_if(|&mut (old, _)| old as usize > offset).is_some() {}
+        let (done, len) = self.ends.last().map_or((0, 0), |&(old, new)| (old as usize, new));
+        self.done = done;
+        self.new.truncate(len);
+    }
+
     /// The new text, with `edits` of the old text made in it too; at the same place they come behind
     /// what was replaced before.
     ///
@@ -345,6 +353,17 @@ mod tests {
         check_splice(&[(10, 10, "c: 3\n")], "a: one\nb: 2\nc: 3\n");
         check_splice(&[(0, 1, "A"), (4, 5, " #\n"), (5, 6, "B")], "A: one #\nB: 2\n");
         check_splice(&[(4, 4, "!"), (10, 10, "")], "a: one!\nb: 2\n");
+    }
+
+    #[test]
+    fn a_splice_takes_back_what_a_larger_one_covers() {
+        let mut splice = Splice::new("a: 1 2 3", 0);
+        for at in [3, 5] {
+            splice.replace_with(Span::new(at, at + 1), |out| out.push('x'));
+        }
+        splice.undo(5);
+        splice.replace_with(Span::new(5, 8), |out| out.push('y'));
+        assert_eq!(splice.finish(&Edits::new()), "a: x y");
     }
 
     #[test]

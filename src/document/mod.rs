@@ -411,9 +411,11 @@ impl Document {
             .rev()
             .map(NodeId::new)
             .take_while(|&before| {
+                // A comment in between can belong to a container further out.
                 let node = self.node(before);
-                node.parent() == parent
-                    && matches!(node.kind(), NodeKind::Anchor | NodeKind::Tag | NodeKind::Comment)
+                node.kind() == NodeKind::Comment
+                    || node.parent() == parent
+                        && matches!(node.kind(), NodeKind::Anchor | NodeKind::Tag)
             })
             .find(|&before| self.node(before).kind() == kind)
     }

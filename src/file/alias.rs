@@ -17,10 +17,10 @@ use crate::policy::Policy;
 use crate::text::{Edits, Span};
 
 /// A plaintext without aliases to encrypted values.
-pub(crate) struct Expanded {
-    pub(crate) doc: Document,
-    /// The text with its aliases, if some were written out.
-    owner: Option<String>,
+pub(crate) struct Expanded<'a> {
+    owner: &'a Document,
+    /// With some aliases written out.
+    expanded: Option<Document>,
     /// Where each expanded value starts in the text, and the alias that stood there.
     aliases: Vec<(usize, String)>,
     /// Where each alias ended in the owner's text, and how many bytes it grew by.
@@ -29,16 +29,18 @@ pub(crate) struct Expanded {
 
 /// Writes out each alias that reaches a value which the policy seals, in its own place or in that of
 /// the alias.
-pub(crate) fn expand(doc: Document, policy: &Policy) -> Result<Expanded, FileError> {
+pub(crate) fn expand<'a>(owner: &'a Document, policy: &Policy) -> Result<Expanded<'a>, FileError> {
+    let doc = owner;
+    let unchanged = Expanded { owner, expanded: None, aliases: Vec::new(), growth: Vec::new() };
     let mut aliases: Vec<NodeId> =
         doc.ids().filter(|&id| doc.node(id).kind() == NodeKind::Alias).collect();
     if aliases.is_empty() {
-        return Ok(Expanded { doc, owner: None, aliases: Vec::new(), growth: Vec::new() });
+        return Ok(unchanged);
     }
-    let reached = reached(&doc, policy)?;
+    let reached = reached(doc, policy)?;
     aliases.retain(|alias| reached[alias.index()]);
     if aliases.is_empty() {
-        return Ok(Expanded { doc, owner: None, aliases: Vec::new(), growth: Vec::new() });
+        return Ok(unchanged);
     }
     let mut edits = Edits::new();
     let mut found = Vec::new();
@@ -55,7 +57,7 @@ pub(crate) fn expand(doc: Document, policy: &Policy) -> Result<Expanded, FileErr
         edits.push(span, &text);
     }
     let expanded = Document::parse(edits.apply(doc.text()), doc.format())?;
-    Ok(Expanded { doc: expanded, owner: Some(doc.into_text()), aliases: found, growth })
+    Ok(Expanded { owner, expanded: Some(expanded), aliases: found, growth })
 }
 
 /// For each node that is an alias: whether it reaches a value that is sealed.
@@ -78,7 +80,12 @@ fn reached(doc: &Document, policy: &Policy) -> Result<Vec<bool>, FileError> {
     Ok(reached)
 }
 
-impl Expanded {
+impl Expanded<'_> {
+    /// The document to seal.
+    pub(crate) fn doc(&self) -> &Document {
+        self.expanded.as_ref().unwrap_or(self.owner)
+    }
+
     /// Whether any alias was written out.
     pub(crate) fn any(&self) -> bool {
         !self.aliases.is_empty()
@@ -86,7 +93,7 @@ impl Expanded {
 
     /// The text as its owner wrote it.
     pub(crate) fn owner_text(&self) -> &str {
-        self.owner.as_deref().unwrap_or(self.doc.text())
+        self.owner.text()
     }
 
     /// Where an offset of the owner's text has moved to.
@@ -95,21 +102,29 @@ impl Expanded {
         offset.saturating_add_signed(before.map(|(_, grown)| grown).sum())
     }
 
-    /// Adds a note for each alias; the indices of leaves are the same in the sealed text.
-    pub(crate) fn add_notes(&self, sealed: &EncryptedFile, notes: &mut Vec<SpellingNote>) {
+    /// Adds a note for each alias; the indices of leaves are the same in the sealed text, but for
+    /// comments that were taken in.
+    pub(crate) fn add_notes(
+        &self,
+        sealed: &EncryptedFile,
+        taken_in: &[NodeId],
+        notes: &mut Vec<SpellingNote>,
+    ) {
         if self.aliases.is_empty() {
             return;
         }
-        let none = super::walk::Skip::new(&self.doc, &[]);
-        let leaves: Vec<NodeId> = leaves(&self.doc, &none).collect();
+        let doc = self.doc();
+        let none = super::walk::Skip::new(doc, &[]);
+        let leaves: Vec<NodeId> =
+            leaves(doc, &none).filter(|leaf| !taken_in.contains(leaf)).collect();
         debug_assert_eq!(leaves.len(), super::spelling::leaves(&sealed.doc, &sealed.skip).count());
         for (start, name) in &self.aliases {
-            let value = self.doc.ids().find(|&id| {
-                let node = self.doc.node(id);
+            let value = doc.ids().find(|&id| {
+                let node = doc.node(id);
                 node.is_value() && node.span().start() == *start && node.span() != Span::at(*start)
             });
             let Some(value) = value else { continue };
-            let end = subtree_end(&self.doc, value);
+            let end = subtree_end(doc, value);
             let first = leaves.iter().position(|leaf| (value.index()..end).contains(&leaf.index()));
             if let Some(index) = first {
                 let bytes = Zeroizing::new(name.clone().into_bytes());

@@ -128,14 +128,14 @@ impl DecryptedFile {
         let edits = self.opened.plain_edits(&self.file);
         if let Some((offset, block)) = self.kept_block(&text, &edits) {
             let place = Place::Kept { offset, text: block };
-            if let Ok(sealed) = draft.write(doc, Some(&mut self.carry(&text, &edits)?), &place) {
+            if let Ok(sealed) = draft.write(&doc, Some(&mut self.carry(&text, &edits)?), &place) {
                 return Ok(sealed);
             }
         }
         // The block cannot stay where it was: it goes to the end, as in a new file.
         let mut carry = self.carry(&text, &edits)?;
         let doc = Document::parse(text, self.file.format())?;
-        draft.write(doc, Some(&mut carry), &Place::End)
+        draft.write(&doc, Some(&mut carry), &Place::End)
     }
 
     /// A file vouches for what it vouched for before, unless a holder of the key looked.

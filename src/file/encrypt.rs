@@ -1,13 +1,17 @@
 //! Plaintext in, encrypted file out.
 
+use std::panic::resume_unwind;
+use std::thread;
+
 use super::alias;
 use super::carry::Carry;
-use super::encrypted::{EncryptedFile, METADATA_KEY, check_plain};
+use super::encrypted::{EncryptedFile, METADATA_KEY, check_keys, check_shape};
 use super::error::{FileError, position_of};
 use super::metadata_text;
 use super::open::{Verify, open, text_tag};
 use super::seal::{FileKeys, Nonces, Sealing, seal};
 use super::sealed_check;
+use super::stream::WORTH_THREADS;
 use crate::crypto::encrypted_value;
 use crate::crypto::notes::{self, SpellingNote};
 use crate::crypto::seal::{MacNonce, SealTag, Tags};
@@ -48,7 +52,7 @@ pub fn encrypt(
     options: &EncryptOptions<'_>,
 ) -> Result<String, FileError> {
     let doc = Document::parse(text, format)?;
-    check_plain(&doc)?;
+    check_shape(&doc)?;
     let keys = FileKeys::new(data_key);
     let metadata = Metadata::new(
         options.policy.clone(),
@@ -62,7 +66,18 @@ pub fn encrypt(
         nonces: options.nonces,
         vouch: Vouching { text: true, recipients: Recipients::Vouched },
     };
-    draft.write(doc, None, &Place::End)
+    thread::scope(|scope| {
+        // In a large document beside the other work, which needs no answer.
+        let keys = thread::Builder::new();
+        let beside = doc.nodes().len() >= WORTH_THREADS;
+        let keys = beside.then(|| keys.spawn_scoped(scope, || check_keys(&doc)).ok()).flatten();
+        if keys.is_none() {
+            check_keys(&doc)?;
+        }
+        let sealed = draft.write(&doc, None, &Place::End);
+        keys.map_or(Ok(()), |keys| keys.join().unwrap_or_else(|panic| resume_unwind(panic)))?;
+        sealed
+    })
 }
 
 /// The time that is written: real sops keeps a `mac` nonce if time and MAC are the old ones, so its
@@ -113,12 +128,12 @@ impl Draft<'_> {
     /// Seals, writes and checks.
     pub(crate) fn write(
         &self,
-        doc: Document,
+        doc: &Document,
         carry: Option<&mut Carry<'_>>,
         place: &Place<'_>,
     ) -> Result<String, FileError> {
         let expanded = alias::expand(doc, self.metadata.policy())?;
-        let doc = &expanded.doc;
+        let doc = expanded.doc();
         let owner_text = expanded.owner_text();
         let lastmodified = self.metadata.lastmodified().seconds();
         let sealing = Sealing {
@@ -163,7 +178,7 @@ impl Draft<'_> {
         }
         let mut notes =
             sealed_check::check(doc, &sealed.doc, &sealed.skip, &sealed.entries, &body.sites)?;
-        expanded.add_notes(&sealed, &mut notes);
+        expanded.add_notes(&sealed, &body.taken_in, &mut notes);
         let text = self.finish(sealed, &metadata, &notes)?;
         if expanded.any() {
             self.check_restored(&text, doc.format(), owner_text)?;

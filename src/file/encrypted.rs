@@ -220,8 +220,19 @@ fn refuse_ambiguous(doc: &Document, block: NodeId) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Refuses a plaintext that cannot be sealed: no document, a lone value, a key twice, metadata.
+/// Refuses a plaintext that cannot be sealed: as [`check_shape`] and [`check_keys`].
 pub(crate) fn check_plain(doc: &Document) -> Result<(), FileError> {
+    check_shape(doc)?;
+    check_keys(doc)
+}
+
+/// Refuses a map that has a key twice.
+pub(crate) fn check_keys(doc: &Document) -> Result<(), FileError> {
+    doc.duplicate_key().map_or(Ok(()), |error| Err(FileError::DuplicateKey(error)))
+}
+
+/// Refuses what is no document, a lone value, or has metadata.
+pub(crate) fn check_shape(doc: &Document) -> Result<(), FileError> {
     let mut any = false;
     for document in documents(doc) {
         let Some(root) = doc.value_of(document) else { continue };
@@ -247,7 +258,7 @@ pub(crate) fn check_plain(doc: &Document) -> Result<(), FileError> {
     if !any && (doc.format() != Format::Yaml || !has_marker(doc)) && doc.format() != Format::Toml {
         return Err(FileError::NoDocument);
     }
-    doc.duplicate_key().map_or(Ok(()), |error| Err(FileError::DuplicateKey(error)))
+    Ok(())
 }
 
 fn is_null(doc: &Document, id: NodeId) -> bool {

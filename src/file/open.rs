@@ -9,7 +9,7 @@ use super::encrypted::EncryptedFile;
 use super::error::{FileError, place_of};
 use super::outcome::{Outcome, Vouch};
 use super::seal::FileKeys;
-use super::spelling::{self, Notes};
+use super::spelling::{self, Canonical, Notes};
 use super::stream::{Found, Source, stream};
 use super::tally::Tally;
 use super::walk::{Leaf, Place};
@@ -66,7 +66,7 @@ pub(crate) struct OpenedFile {
 impl OpenedFile {
     /// The replacements that gave the plaintext of this file.
     pub(crate) fn plain_edits(&self, file: &EncryptedFile) -> Edits {
-        spelling::plain_edits(file, &self.values, &self.notes).0
+        spelling::plain_edits(file, &self.values, &self.notes)
     }
 }
 
@@ -91,6 +91,7 @@ pub(crate) fn open(
     let mut tally = Tally::new(&keys.seal, policy, &lastmodified);
     let mut values = Values::default();
     let mut list_comments = false;
+    let mut canonical = Canonical::default();
     let source = Source { doc, policy, skip: Some(&file.skip) };
     let prepare = |found: &Found<'_>, plain: &mut Vec<u8>| {
         if !found.holds_secret() {
@@ -113,6 +114,7 @@ pub(crate) fn open(
         tally.leaf(place, kind, plain, true);
         if place.alias.is_none() {
             values.push(place.node, kind, plain);
+            canonical.push(doc, place.node, &Scalar::new(kind, plain));
         }
         Ok(())
     })?;
@@ -126,7 +128,7 @@ pub(crate) fn open(
         return Err(FileError::Broken);
     }
     let notes = spelling::read(file, keys);
-    let written = spelling::write_plain(file, &values, notes)?;
+    let written = spelling::write_plain(file, &values, notes, canonical)?;
     let outcome = judge(file, keys, &lastmodified, tree, marked, written.plain.text());
     let spelling::Written { plain, notes } = written;
     Ok(OpenedFile { values, notes, outcome, list_comments, nonce, mac, plain })

@@ -60,10 +60,13 @@ pub(crate) fn check(
             .peek()
             .is_some_and(|opened| opened.node == id && values.scalar(opened).text().is_none());
         if noted || bytes {
-            while plain_ids
-                .next_if(|&at| matches!(plain.node(at).kind(), NodeKind::Tag | NodeKind::Anchor))
-                .is_some()
-            {}
+            // A note can bring a comment back that stood between tag and value.
+            let before_value = |at: &NodeId| {
+                let kind = plain.node(*at).kind();
+                matches!(kind, NodeKind::Tag | NodeKind::Anchor)
+                    || kind == NodeKind::Comment && node.kind() == NodeKind::Scalar
+            };
+            while plain_ids.next_if(before_value).is_some() {}
         }
         if sites.list_comments.contains(&id) && ahead > 0 {
             ahead -= 1;

@@ -56,6 +56,8 @@ pub(crate) struct Body<'a> {
     /// The text with the tokens in it; the metadata is to follow.
     pub(crate) splice: Splice<'a>,
     pub(crate) sites: Vec<Site>,
+    /// Comments that are in the text no more: a widened site covers them.
+    pub(crate) taken_in: Vec<NodeId>,
     pub(crate) mac: MacText,
     pub(crate) tree: SealTag,
 }
@@ -86,13 +88,15 @@ pub(crate) fn seal<'a>(
         token: String::new(),
         splice: Splice::new(doc.text(), sealed_len(doc)),
         sites: Vec::new(),
+        taken_in: Vec::new(),
     };
     let source = Source { doc, policy: sealing.policy, skip: None };
     let prepare = |found: &Found<'_>, tokens: &mut String| sealing.prepare(found, ahead, tokens);
     let documents =
         stream(source, prepare, |found, prepared, tokens| sealer.leaf(found, prepared, tokens))?;
     let (mac, tree) = sealer.tally.finish(documents);
-    Ok(Body { splice: sealer.splice, sites: sealer.sites, mac, tree })
+    let Sealer { splice, sites, taken_in, .. } = sealer;
+    Ok(Body { splice, sites, taken_in, mac, tree })
 }
 
 /// About how long a text is once it is sealed, metadata included.
@@ -141,6 +145,7 @@ struct Sealer<'a, 's, 'c, 'd> {
     token: String,
     splice: Splice<'a>,
     sites: Vec<Site>,
+    taken_in: Vec<NodeId>,
 }
 
 impl Sealer<'_, '_, '_, '_> {
@@ -186,6 +191,14 @@ impl Sealer<'_, '_, '_, '_> {
             old.plain == site.source.of(self.doc.text())
                 && old.flow == in_flow(self.doc, place.node)
         });
+        if site.widened {
+            // Comments between a tag and its value go where the tag goes: into the value's note.
+            let inside = |other: &mut Site| other.source.start() >= site.source.start();
+            while let Some(comment) = self.sites.pop_if(inside) {
+                self.taken_in.push(comment.node);
+            }
+            self.splice.undo(site.source.start());
+        }
         let doc = self.doc;
         self.splice.replace_with(site.source, |out| {
             if let Some(old) = same {

@@ -4,6 +4,10 @@
 //! tokens at the sealed places and every other byte as it was. Then the plaintext is written from
 //! it as decryption would write it: what does not come out the same is noted.
 
+use std::panic::resume_unwind;
+use std::sync::mpsc::channel;
+use std::thread;
+
 use zeroize::Zeroizing;
 
 use super::error::{FileError, position_of};
@@ -23,9 +27,17 @@ pub(crate) fn check(
     entries: &[NodeId],
     sites: &[Site],
 ) -> Result<Vec<SpellingNote>, FileError> {
-    let pairs = pair(plain, sealed, skip, sites)?;
     let mut owner = Owner { text: plain.text(), done: 0, cut: false };
-    let mut notes = restore(plain, sealed, skip, entries, sites, &pairs, &mut owner)?;
+    let mut restore = |pairs: &mut dyn Iterator<Item = NodeId>| {
+        restore(plain, sealed, skip, entries, sites.iter().zip(pairs), &mut owner)
+    };
+    let mut notes = if let Some(notes) = side_by_side(plain, sealed, skip, sites, &mut restore) {
+        notes?
+    } else {
+        let mut pairs = Vec::with_capacity(sites.len());
+        pair(plain, sealed, skip, sites, |at| pairs.push(at))?;
+        restore(&mut pairs.into_iter())?
+    };
     if owner.done < owner.text.len() {
         return Err(owner.differs());
     }
@@ -64,20 +76,55 @@ impl Owner<'_> {
     }
 }
 
-/// The node of the sealed text for each site, after holding every node against its counterpart.
+/// Of many sites: pairs and restores at the same time. `None`: of few, or without a thread to spare.
+fn side_by_side(
+    plain: &Document,
+    sealed: &Document,
+    skip: &Skip,
+    sites: &[Site],
+    restore: &mut dyn FnMut(
+        &mut dyn Iterator<Item = NodeId>,
+    ) -> Result<Vec<SpellingNote>, FileError>,
+) -> Option<Result<Vec<SpellingNote>, FileError>> {
+    if sites.len() < WORTH_A_THREAD {
+        return None;
+    }
+    thread::scope(|scope| {
+        let (found, pairs) = channel::<Vec<NodeId>>();
+        let pairing = move || {
+            let mut some = Vec::new();
+            // Whoever stops receiving has an error of its own to tell.
+            pair(plain, sealed, skip, sites, |at| {
+                some.push(at);
+                if some.len() == PAIRS_AT_ONCE {
+                    let _ = found.send(std::mem::take(&mut some));
+                }
+            })?;
+            let _ = found.send(some);
+            Ok(())
+        };
+        let pairing = thread::Builder::new().spawn_scoped(scope, pairing).ok()?;
+        let restored = restore(&mut pairs.into_iter().flatten());
+        let paired = pairing.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Some(paired.and(restored))
+    })
+}
+
+/// Holds every node against its counterpart; hands over the node of the sealed text for each site.
 fn pair(
     plain: &Document,
     sealed: &Document,
     skip: &Skip,
     sites: &[Site],
-) -> Result<Vec<NodeId>, FileError> {
+    mut found: impl FnMut(NodeId),
+) -> Result<(), FileError> {
     let mut mapped = vec![NodeId::new(usize::MAX); plain.nodes().len()];
-    let mut pairs = Vec::with_capacity(sites.len());
     let mut there = sealed.ids().filter(|&id| !skip.contains(id)).peekable();
     let mut site = sites.iter().peekable();
     for id in plain.ids() {
         let node = plain.node(id);
-        if node.kind() == NodeKind::Tag && taken_in(plain, id, site.peek().copied()) {
+        let may_be_taken_in = matches!(node.kind(), NodeKind::Tag | NodeKind::Comment);
+        if may_be_taken_in && taken_in(plain, id, site.peek().copied()) {
             continue;
         }
         let Some(at) = there.next() else {
@@ -98,21 +145,21 @@ fn pair(
             return Err(FileError::Check { position: position_of(plain, id) });
         }
         if sealed_here.is_some() {
-            pairs.push(at);
+            found(at);
         }
     }
     match there.next() {
         Some(at) => Err(FileError::Check { position: position_of(sealed, at) }),
-        None => Ok(pairs),
+        None => Ok(()),
     }
 }
 
-/// Whether a tag went into the span that the site's token replaced.
-fn taken_in(plain: &Document, tag: NodeId, site: Option<&Site>) -> bool {
+/// Whether a tag, or a comment behind it, went into the span that the site's token replaced.
+fn taken_in(plain: &Document, id: NodeId, site: Option<&Site>) -> bool {
     site.is_some_and(|site| {
         site.widened
-            && site.source.start() <= plain.node(tag).span().start()
-            && plain.node(tag).span().end() <= site.source.end()
+            && site.source.start() <= plain.node(id).span().start()
+            && plain.node(id).span().end() <= site.source.end()
     })
 }
 
@@ -128,13 +175,12 @@ fn holds_token(sealed: &Document, at: NodeId, node: &Node) -> bool {
 
 /// Walks the plaintext as decryption would write it from the sealed text; gives a note for each place
 /// that would come out otherwise.
-fn restore(
+fn restore<'a>(
     plain: &Document,
     sealed: &Document,
     skip: &Skip,
     entries: &[NodeId],
-    sites: &[Site],
-    pairs: &[NodeId],
+    pairs: impl Iterator<Item = (&'a Site, NodeId)>,
     owner: &mut Owner<'_>,
 ) -> Result<Vec<SpellingNote>, FileError> {
     let mut removal = Edits::new();
@@ -151,7 +197,7 @@ fn restore(
         done = span.end();
         owner.expect(text)
     };
-    for (site, &at) in sites.iter().zip(pairs) {
+    for (site, at) in pairs {
         let source = site.source.of(plain.text());
         spelled.clear();
         if !site.widened {
@@ -179,3 +225,9 @@ fn restore(
     put(Span::at(sealed.text().len()), "")?;
     Ok(notes)
 }
+
+/// Fewer sites are checked before a thread would have started.
+const WORTH_A_THREAD: usize = 2_000;
+
+/// How many pairs travel together.
+const PAIRS_AT_ONCE: usize = 1_024;

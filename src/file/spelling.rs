@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use zeroize::Zeroizing;
+
 use super::encrypted::EncryptedFile;
 use super::error::FileError;
 use super::open::{Opened, Values};
@@ -15,7 +17,8 @@ use super::walk::Skip;
 use crate::crypto::notes::{self, NoteKind, SpellingNote};
 use crate::document::subtree_end;
 use crate::document::{Document, NodeId, NodeKind};
-use crate::text::{Edits, Span, without_final_break};
+use crate::text::{Edits, Span, Splice, without_final_break};
+use crate::value::Scalar;
 
 /// The notes of one file by the node that they are for.
 #[derive(Default)]
@@ -68,11 +71,16 @@ pub(crate) fn write_plain(
     file: &EncryptedFile,
     values: &Values,
     mut notes: Notes,
+    canonical: Canonical,
 ) -> Result<Written, FileError> {
+    let mut canonical = Some(canonical);
     loop {
-        let (edits, sites) = plain_edits(file, values, &notes);
-        let mut text = edits.apply(file.doc.text());
-        drop(edits);
+        // Most of a sealed text is ciphertext.
+        let mut splice = Splice::new(file.doc.text(), file.doc.text().len() / 2);
+        let sites = write_places(file, values, &notes, canonical.take(), |span, write| {
+            splice.replace_with(span, write);
+        });
+        let mut text = splice.finish(&Edits::new());
         if notes.no_final_break {
             let kept = without_final_break(&text).map_or(text.len(), str::len);
             text.truncate(kept);
@@ -120,8 +128,42 @@ pub(crate) struct PlainSites {
     pub(crate) list_comments: Vec<NodeId>,
 }
 
-/// The replacements that give the plaintext, and what was done with each place.
-pub(crate) fn plain_edits(file: &EncryptedFile, values: &Values, notes: &Notes) -> (Edits, PlainSites) {
+/// Canonical spellings of the opened values, made while the next ones were still being opened.
+#[derive(Default)]
+pub(crate) struct Canonical {
+    text: Zeroizing<String>,
+    ends: Vec<usize>,
+}
+
+impl Canonical {
+    /// Appends the spelling of the next value.
+    pub(crate) fn push(&mut self, doc: &Document, node: NodeId, value: &Scalar<'_>) {
+        doc.write_scalar(node, value, &mut self.text);
+        self.ends.push(self.text.len());
+    }
+
+    fn get(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[index]]
+    }
+}
+
+/// The replacements that give the plaintext.
+pub(crate) fn plain_edits(file: &EncryptedFile, values: &Values, notes: &Notes) -> Edits {
+    let mut edits = Edits::new();
+    write_places(file, values, notes, None, |span, write| edits.push_with(span, write));
+    edits
+}
+
+/// Hands over what is to be replaced for the plaintext, in the order of the text, with a writer of
+/// what takes its place.
+fn write_places(
+    file: &EncryptedFile,
+    values: &Values,
+    notes: &Notes,
+    canonical: Option<Canonical>,
+    mut put: impl FnMut(Span, &dyn Fn(&mut String)),
+) -> PlainSites {
     let doc = &file.doc;
     let mut removal = Removal::new(file);
     let mut sites =
@@ -129,17 +171,16 @@ pub(crate) fn plain_edits(file: &EncryptedFile, values: &Values, notes: &Notes) 
     let mut aliases = alias_sites(file, values, notes);
     aliases.sort_by_key(|site| site.root);
     let mut aliases = aliases.into_iter().peekable();
-    let mut edits = Edits::new();
     let mut skip_until = 0;
     let in_the_open = noted_in_the_open(file, values, notes);
-    for opened in &values.opened {
+    for (index, opened) in values.opened.iter().enumerate() {
         while let Some(site) = aliases.next_if(|site| site.root <= opened.node) {
             if site.root.index() < skip_until {
                 continue;
             }
             let span = doc.node(site.root).span();
-            removal.before(&mut edits, span.start());
-            edits.push(span, &site.name);
+            removal.before(&mut put, span.start());
+            put(span, &|out| out.push_str(&site.name));
             skip_until = site.end;
             sites.aliased.push((site.root, site.end));
         }
@@ -147,14 +188,14 @@ pub(crate) fn plain_edits(file: &EncryptedFile, values: &Values, notes: &Notes) 
             continue;
         }
         let mut span = doc.node(opened.node).span();
-        removal.before(&mut edits, span.start());
+        removal.before(&mut put, span.start());
         if opened.kind == crate::value::ScalarType::Comment
             && doc.node(opened.node).kind() == NodeKind::Scalar
         {
             // `- ENC[…,type:comment]`: the dash goes with it.
             span = Span::new(dash_before(doc, span.start()), span.end());
             sites.list_comments.push(opened.node);
-            edits.push_with(span, |out| write_comment(values, opened, out));
+            put(span, &|out| write_comment(values, opened, out));
             continue;
         }
         if let Some(note) = notes.token(opened.node) {
@@ -162,22 +203,25 @@ pub(crate) fn plain_edits(file: &EncryptedFile, values: &Values, notes: &Notes) 
                 span = Span::new(properties_start(doc, opened.node), span.end());
             }
             sites.noted.insert(opened.node, ());
-            edits.push(span, note);
+            put(span, &|out| out.push_str(note));
             continue;
         }
-        edits.push_with(span, |out| doc.write_scalar(opened.node, &values.scalar(opened), out));
+        put(span, &|out| match &canonical {
+            Some(canonical) => out.push_str(canonical.get(index)),
+            None => doc.write_scalar(opened.node, &values.scalar(opened), out),
+        });
     }
     // Such a value stands at the end of the text, or right before the metadata.
     if let Some(node) = in_the_open.filter(|node| node.index() >= skip_until)
         && let Some(note) = notes.token(node)
     {
         let span = doc.node(node).span();
-        removal.before(&mut edits, span.start());
+        removal.before(&mut put, span.start());
         sites.noted.insert(node, ());
-        edits.push(span, note);
+        put(span, &|out| out.push_str(note));
     }
-    removal.before(&mut edits, usize::MAX);
-    (edits, sites)
+    removal.before(&mut put, usize::MAX);
+    sites
 }
 
 /// The value in the open that a note is for: behind all that were sealed.
@@ -217,11 +261,11 @@ impl Removal {
         Self { spans, next: 0 }
     }
 
-    fn before(&mut self, edits: &mut Edits, offset: usize) {
+    fn before(&mut self, put: &mut impl FnMut(Span, &dyn Fn(&mut String)), offset: usize) {
         while let Some((span, text)) = self.spans.get(self.next)
             && span.start() < offset
         {
-            edits.push(*span, text);
+            put(*span, &|out| out.push_str(text));
             self.next += 1;
         }
     }

@@ -1,8 +1,8 @@
 //! The leaves of a document with their values, worked on while the walk goes on.
 //!
 //! Of each leaf, one part of the work needs the leaf alone (`prepare`: encryption), the other needs
-//! what came before it (`visit`: hashes, counts, text). In a large document the walk, the first part
-//! and the second one each have a thread; the leaves travel between them in batches.
+//! what came before it (`visit`: hashes, counts, text). In a large document the walk and the second
+//! part have a thread each, and the first part has two; the leaves travel between them in batches.
 //!
 //! Invariants: `visit` sees every leaf once, in the order of the text, on the thread of the caller,
 //! whatever the number of threads; no leaf behind the first error is visited.
@@ -87,33 +87,45 @@ fn on_threads<P: Send, O: Output>(
     if thread::available_parallelism().map_or(1, usize::from) < 2 {
         return None;
     }
-    let (found, to_prepare) = sync_channel::<Batch<P, O>>(BATCHES_AHEAD);
-    let (prepared, to_visit) = sync_channel::<Batch<P, O>>(BATCHES_AHEAD);
     let (visited, spare) = channel::<Batch<P, O>>();
     thread::scope(|scope| {
-        let prepare_all = move || {
-            for mut batch in to_prepare {
-                batch.prepare(prepare);
-                if prepared.send(batch).is_err() {
-                    return;
+        // Each preparing thread has every second batch, and its own way in and out.
+        let (mut found, mut to_visit) = (Vec::new(), Vec::new());
+        for _ in 0..PREPARING {
+            let (send_found, to_prepare) = sync_channel::<Batch<P, O>>(BATCHES_AHEAD);
+            let (prepared, send_visit) = sync_channel::<Batch<P, O>>(BATCHES_AHEAD);
+            let prepare_all = move || {
+                for mut batch in to_prepare {
+                    batch.prepare(prepare);
+                    if prepared.send(batch).is_err() {
+                        return;
+                    }
                 }
-            }
-        };
-        thread::Builder::new().spawn_scoped(scope, prepare_all).ok()?;
+            };
+            thread::Builder::new().spawn_scoped(scope, prepare_all).ok()?;
+            found.push(send_found);
+            to_visit.push(send_visit);
+        }
         let walk = move || {
+            let mut turns = found.iter().cycle();
             source.batches(|batch| {
-                // Whoever stops receiving has an error of its own to tell.
-                let _ = found.send(batch);
+                if let Some(turn) = turns.next() {
+                    // Whoever stops receiving has an error of its own to tell.
+                    let _ = turn.send(batch);
+                }
                 Ok(spare.try_recv().unwrap_or_default())
             })
         };
         let walker = thread::Builder::new().spawn_scoped(scope, walk).ok()?;
-        let told = to_visit.iter().try_for_each(|mut batch| {
+        // The first batch that does not come is the end.
+        let mut batches = to_visit.iter().cycle().map_while(|turn| turn.recv().ok());
+        let told = batches.try_for_each(|mut batch| {
             batch.visit(visit)?;
             // At the end of the walk nobody takes it.
             let _ = visited.send(batch);
             Ok(())
         });
+        drop(batches);
         drop(to_visit);
         let walked = walker.join().unwrap_or_else(|panic| resume_unwind(panic));
         Some(told.and(walked))
@@ -257,13 +269,16 @@ impl<P, O: Output> Batch<P, O> {
 }
 
 /// Documents with fewer nodes are done before the threads would have started.
-const WORTH_THREADS: usize = 4_000;
+pub(crate) const WORTH_THREADS: usize = 4_000;
 
 /// A batch is full with so many leaves,
 const BATCH_LEAVES: usize = 512;
 
 /// or with so many bytes of paths and values.
 const BATCH_BYTES: usize = 64 * 1024;
+
+/// How many threads prepare: the longest part of the work.
+const PREPARING: usize = 2;
 
 /// How many batches may wait between two threads.
 const BATCHES_AHEAD: usize = 4;
