@@ -14,7 +14,7 @@ use crate::crypto::notes::{NoteKind, SpellingNote};
 use crate::document::subtree_end;
 use crate::document::{Document, NodeId, NodeKind};
 use crate::policy::Policy;
-use crate::text::{Edits, Span};
+use crate::text::Edits;
 
 /// A plaintext without aliases to encrypted values.
 pub(crate) struct Expanded<'a> {
@@ -121,7 +121,8 @@ impl Expanded<'_> {
         for (start, name) in &self.aliases {
             let value = doc.ids().find(|&id| {
                 let node = doc.node(id);
-                node.is_value() && node.span().start() == *start && node.span() != Span::at(*start)
+                // Behind the tag that came with it.
+                node.is_value() && node.span().start() >= *start && !node.span().is_empty()
             });
             let Some(value) = value else { continue };
             let end = subtree_end(doc, value);

@@ -178,7 +178,8 @@ fn write_places(
             if site.root.index() < skip_until {
                 continue;
             }
-            let span = doc.node(site.root).span();
+            let end = doc.node(site.root).span().end();
+            let span = Span::new(properties_start(doc, site.root), end);
             removal.before(&mut put, span.start());
             put(span, &|out| out.push_str(&site.name));
             skip_until = site.end;
