@@ -76,15 +76,17 @@ impl Owner<'_> {
     }
 }
 
+/// [`restore`], given the node of the sealed text for each site.
+type Restore<'a> =
+    dyn FnMut(&mut dyn Iterator<Item = NodeId>) -> Result<Vec<SpellingNote>, FileError> + 'a;
+
 /// Of many sites: pairs and restores at the same time. `None`: of few, or without a thread to spare.
 fn side_by_side(
     plain: &Document,
     sealed: &Document,
     skip: &Skip,
     sites: &[Site],
-    restore: &mut dyn FnMut(
-        &mut dyn Iterator<Item = NodeId>,
-    ) -> Result<Vec<SpellingNote>, FileError>,
+    restore: &mut Restore<'_>,
 ) -> Option<Result<Vec<SpellingNote>, FileError>> {
     if sites.len() < WORTH_A_THREAD {
         return None;
