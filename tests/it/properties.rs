@@ -272,6 +272,7 @@ fn law(check: fn(&str, Format, usize)) {
 }
 
 /// Some of these documents, the same ones each time; another `seed`, other documents.
+#[cfg(feature = "age")]
 pub(crate) fn samples(count: usize, seed: u8, format: Format) -> Vec<String> {
     use proptest::strategy::ValueTree as _;
     use proptest::test_runner::{RngAlgorithm, TestRng};
