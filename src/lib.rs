@@ -20,7 +20,7 @@
 //! The text comes back as [`secret::SecretText`], which overwrites it when it is dropped. Who has the
 //! data key itself needs no feature: [`decrypt_with_data_key`].
 //!
-//! Below are the parts. [`file`] does what the commands do (change, rotate, verify), over texts;
+//! Below are the parts. [`file`](mod@file) does what the commands do (change, rotate, verify), over texts;
 //! [`keyservice`] has the keys, [`document`] the formats.
 //!
 //! # Features
