@@ -53,6 +53,7 @@ fn yaml_of_every_shape_comes_back() {
         "a: 12345678901234567890\nb: 1.12345678901234567890\n",
         "a:\n- x\n- y\n",
         "k: v\n\n\n# end",
+        "%%\u{4a6} x\n---\n",
         "a: !!int # c\n  33\nb: 1\n",
         "- !!int # c\n  33\n- !!float\n  # x\n  # y\n  5\n- # c\n  1\n",
         "[\n!!int # a\n33, &x !!int # b\n7, *x]\n",

@@ -168,8 +168,8 @@ fn document_start(doc: &Document, document: NodeId) -> usize {
 }
 
 fn lines_from(text: &str, start: usize) -> impl Iterator<Item = usize> + '_ {
-    let first = if start == 0 { line_start(text, text.len().min(3)).min(3) } else { start };
-    let first = if text.starts_with('\u{feff}') { first } else { start };
+    let mark = '\u{feff}';
+    let first = if start == 0 && text.starts_with(mark) { mark.len_utf8() } else { start };
     std::iter::successors(Some(first), |&at| Some(next_line(text, at)).filter(|&next| next > at))
         .filter(|&at| at < text.len())
 }
