@@ -37,7 +37,7 @@ pub(crate) fn run(ctx: &Ctx, args: &InitArgs) -> Result<Exit, Error> {
             None => new_recipient(ctx)?,
         },
     };
-    write_config(ctx, &recipient)?;
+    write_config(ctx, &recipient, args.age.is_some())?;
     ctx.out.data(format!("{recipient}\n").as_bytes())?;
     Ok(exit::SUCCESS)
 }
@@ -89,9 +89,16 @@ fn new_recipient(ctx: &Ctx) -> Result<String, Error> {
     Ok(new.recipient)
 }
 
-/// Writes `.sops.yaml` unless there is one here or above.
-fn write_config(ctx: &Ctx, recipient: &str) -> Result<(), Error> {
+/// Writes `.sops.yaml` unless there is one here or above. One that does not name a recipient who was
+/// asked for is an error: nothing is sealed for him.
+fn write_config(ctx: &Ctx, recipient: &str, asked_for: bool) -> Result<(), Error> {
     if let Some(config) = find_config(ctx.cwd()).config {
+        let names = fs::read(&config).is_ok_and(|text| text.contains(recipient));
+        if asked_for && !names {
+            let text = "is there already, and does not name this recipient; nothing was changed";
+            let hint = "add the recipient to its rule, then: waxseal updatekeys FILE...";
+            return Err(Error::new(exit::GENERIC, text).about(&config).hint(hint));
+        }
         ctx.out.note(&format!("{} is left as it is", config.display()));
         return Ok(());
     }

@@ -41,6 +41,9 @@ impl Input {
         if !path.try_exists().unwrap_or(true) {
             return Err(read_error(&ReadError::NotFound, missing).about(path));
         }
+        if path.is_dir() {
+            return Err(read_error(&ReadError::IsDirectory, missing).about(path));
+        }
         check_is_sealed_kind(format).map_err(|error| error.about(path))?;
         let text = fs::read(path).map_err(|error| read_error(&error, missing).about(path))?;
         Ok(Self { path: Some(path.to_owned()), name, format, text })

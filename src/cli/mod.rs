@@ -125,9 +125,10 @@ fn usage(out: &Output, error: &clap::Error) -> Exit {
             let text = error.render().to_string();
             out.data(text.as_bytes()).map_or_else(|error| fail(out, &error), |()| exit::SUCCESS)
         }
-        _ => {
+        // As sops has it where the file is missing.
+        kind => {
             out.line(error.render().to_string().trim_end());
-            exit::GENERIC
+            if kind == ErrorKind::MissingRequiredArgument { exit::NO_FILE } else { exit::GENERIC }
         }
     }
 }
