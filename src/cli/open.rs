@@ -123,7 +123,11 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
     // No rule is needed to read a file; what a matching one says counts.
     let rule = ctx.rules()?.find(&ctx.absolute(&input.name))?.rule();
     let explain = |error| explain::file(&error, Role::Encrypted);
-    let encrypted = EncryptedFile::parse(input.text, input.format).map_err(explain)?;
+    let unmerged = holds_conflict(&input.text);
+    let encrypted = EncryptedFile::parse(input.text, input.format).map_err(|error| {
+        let error = explain(error);
+        if unmerged { error.hint(UNMERGED) } else { error }
+    })?;
     encrypted.metadata().check_version().map_err(|error| Error::of(exit::GENERIC, &error))?;
     let data_key = ctx
         .keyring()
@@ -136,6 +140,17 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
     .map_err(explain)?;
     Ok(Opened { file, data_key, rule })
 }
+
+/// Whether git left the marks of a merge conflict.
+fn holds_conflict(text: &str) -> bool {
+    ["<<<<<<< ", ">>>>>>> "].iter().all(|mark| {
+        text.match_indices(mark).any(|(at, _)| at == 0 || text[..at].ends_with(['\n', '\r']))
+    })
+}
+
+/// What to do about a conflict.
+const UNMERGED: &str = "a merge left its marks in the file: settle it, `mac` and `lastmodified` from \
+                        one side, then review the text and `waxseal reseal` it";
 
 /// A format by its name on the command line.
 pub(crate) fn format_name(name: &str) -> Result<Format, String> {
