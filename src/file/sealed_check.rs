@@ -207,7 +207,9 @@ fn restore<'a>(
         }
         let mut span = sealed.node(at).span();
         if site.widened || spelled != source {
-            let index = leaves.by_ref().find(|&(_, leaf)| leaf == at).map_or(0, |(index, _)| index);
+            let Some((index, _)) = leaves.by_ref().find(|&(_, leaf)| leaf == at) else {
+                return Err(FileError::Check { position: position_of(plain, site.node) });
+            };
             let bytes = Zeroizing::new(source.as_bytes().to_vec());
             notes.push(SpellingNote { kind: NoteKind::Token, index: index as u64, bytes });
             if source.starts_with(['!', '&'])

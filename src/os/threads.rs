@@ -1,6 +1,7 @@
 //! Work on many items at the same time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 /// Applies `work` to each item, on up to `threads` threads; results in the order of the items.
 ///
@@ -25,8 +26,11 @@ pub fn side_by_side<T: Sync, R: Send>(
             done.push((index, work(item)));
         }
     };
-    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(items.len())).map(|_| scope.spawn(run)).collect();
+    let mut done: Vec<(usize, R)> = thread::scope(|scope| {
+        // Without a thread more to be had, those that there are do the work.
+        let others: Vec<_> = (1..threads.min(items.len()))
+            .map_while(|_| thread::Builder::new().spawn_scoped(scope, run).ok())
+            .collect();
         let mut done = run();
         for other in others {
             match other.join() {
