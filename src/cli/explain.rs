@@ -1,4 +1,5 @@
-//! From the errors of the library to exit codes and hints: the one place.
+//! From the errors of the library to exit codes and hints: the one place. What a seal says of a file
+//! that was read becomes words in [`super::integrity`].
 //!
 //! Invariant: a hint never suggests to ignore the MAC.
 

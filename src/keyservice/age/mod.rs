@@ -1,7 +1,7 @@
 //! Data keys wrapped for age recipients: X25519, SSH keys, plugins.
 //!
 //! Invariants: no source is read and nothing parsed before a key is to be unwrapped; sources are
-//! tried from cheap to dear (texts, commands, SSH keys, locked files, plugins) and no dearer one is
+//! tried from cheap to dear (texts, SSH keys, commands, locked files, plugins) and no dearer one is
 //! touched once the key is found; no error shows any part of an identity.
 
 mod ask;
