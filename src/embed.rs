@@ -5,6 +5,8 @@
 //!
 //! Invariant: what was decrypted leaves as [`SecretText`] and in no other form.
 
+use zeroize::Zeroizing;
+
 use crate::document::Format;
 use crate::file::{EncryptedFile, FileError};
 use crate::keyservice::{Keyring, RecoverError};
@@ -54,12 +56,11 @@ pub fn decrypt_with_data_key(
 }
 
 fn open(file: EncryptedFile, data_key: &DataKey) -> Result<SecretText, DecryptError> {
-    let file = file.decrypt(data_key)?;
-    if file.encrypted().is_envelope() {
-        let text = String::from_utf8(file.content().into_owned());
-        return text.map(SecretText::new).map_err(|_| DecryptError::NotText);
-    }
-    Ok(file.into_text())
+    let content = file.decrypt(data_key)?.into_content();
+    String::from_utf8(content).map(SecretText::new).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        DecryptError::NotText
+    })
 }
 
 #[cfg(feature = "age")]

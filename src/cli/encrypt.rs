@@ -97,7 +97,7 @@ fn encrypt_input(
     let mut notes = Vec::new();
     let (mut text, format) = (input.text, input.format);
     // What must still be there when the file is replaced.
-    let original = if *target == Target::InPlace { text.clone() } else { String::new() };
+    let original = (*target == Target::InPlace).then(|| text.clone());
     if to != format {
         let doc = Document::parse(text, format)
             .map_err(|error| explain::file(&error.into(), Role::Plain))?;
@@ -125,8 +125,8 @@ fn encrypt_input(
     let Some(path) = path else {
         return Ok(Done { notes, ..Done::data(sealed.into_bytes()) });
     };
-    let mut done = match (target, old) {
-        (Target::InPlace, _) => Done::replace(&path, &original, sealed.into_bytes()),
+    let mut done = match (original, old) {
+        (Some(original), _) => Done::replace(&path, &original, sealed.into_bytes()),
         (_, Some(old)) if given(args.like.as_deref()).is_none() => {
             Done::replace(&path, old.text(), sealed.into_bytes())
         }

@@ -1,6 +1,6 @@
 //! What a command reads: a file or standard input, and the format that it is in.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
@@ -38,11 +38,14 @@ impl Input {
     ) -> Result<Self, Error> {
         let name = name_instead.unwrap_or(path).to_owned();
         let format = format_of(&name, type_flag);
-        if !path.try_exists().unwrap_or(true) {
-            return Err(read_error(&ReadError::NotFound, missing).about(path));
-        }
-        if path.is_dir() {
-            return Err(read_error(&ReadError::IsDirectory, missing).about(path));
+        let problem = match path.metadata() {
+            Ok(metadata) => metadata.is_dir().then_some(ReadError::IsDirectory),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(ReadError::NotFound),
+            // Reading it says what is wrong.
+            Err(_) => None,
+        };
+        if let Some(problem) = problem {
+            return Err(read_error(&problem, missing).about(path));
         }
         check_is_sealed_kind(format).map_err(|error| error.about(path))?;
         let text = fs::read(path).map_err(|error| read_error(&error, missing).about(path))?;
@@ -66,9 +69,9 @@ impl Input {
 pub(crate) fn read_stdin() -> Result<String, Error> {
     let mut text = String::new();
     let limit = MAX_TEXT as u64 + 1;
-    std::io::stdin().lock().take(limit).read_to_string(&mut text).map_err(|error| {
+    io::stdin().lock().take(limit).read_to_string(&mut text).map_err(|error| {
         let problem = match error.kind() {
-            std::io::ErrorKind::InvalidData => "is not UTF-8".to_owned(),
+            io::ErrorKind::InvalidData => "is not UTF-8".to_owned(),
             _ => format!("cannot be read: {error}"),
         };
         Error::new(exit::CANNOT_READ, problem)

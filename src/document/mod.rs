@@ -403,21 +403,31 @@ impl Document {
         self.entries(map).find(|&(id, _)| self.key_text(id) == key)
     }
 
-    /// The YAML tag or anchor right before a key or value, if it has one.
-    #[must_use]
-    pub fn property(&self, id: NodeId, kind: NodeKind) -> Option<NodeId> {
+    /// The YAML tags and anchors before a key or value, the last one first.
+    pub(crate) fn properties(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let parent = self.node(id).parent();
         (0..id.index())
             .rev()
             .map(NodeId::new)
-            .take_while(|&before| {
+            .take_while(move |&before| {
                 // A comment in between can belong to a container further out.
                 let node = self.node(before);
                 node.kind() == NodeKind::Comment
                     || node.parent() == parent
                         && matches!(node.kind(), NodeKind::Anchor | NodeKind::Tag)
             })
-            .find(|&before| self.node(before).kind() == kind)
+            .filter(|&before| self.node(before).kind() != NodeKind::Comment)
+    }
+
+    /// Where a key or value starts: at its first tag or anchor, if it has one.
+    pub(crate) fn properties_start(&self, id: NodeId) -> usize {
+        self.node(self.properties(id).last().unwrap_or(id)).span().start()
+    }
+
+    /// The YAML tag or anchor right before a key or value, if it has one.
+    #[must_use]
+    pub fn property(&self, id: NodeId, kind: NodeKind) -> Option<NodeId> {
+        self.properties(id).find(|&before| self.node(before).kind() == kind)
     }
 
     /// The text that a key stands for: escapes decoded, of a key that is no string as it is written.

@@ -13,7 +13,7 @@ use super::seal::{FileKeys, Nonces, in_flow};
 use super::walk::walk;
 use crate::crypto::seal::SealTag;
 use crate::document::{Document, Format};
-use crate::secret::{DataKey, SecretText};
+use crate::secret::DataKey;
 use crate::text::Edits;
 use crate::timestamp::Timestamp;
 use crate::value::ScalarType;
@@ -78,17 +78,11 @@ impl DecryptedFile {
         content.map_or_else(|| Cow::Borrowed(self.opened.plain.text().as_bytes()), Cow::Owned)
     }
 
-    /// As [`DecryptedFile::content`], when nothing else is wanted any more.
+    /// As [`DecryptedFile::content`], moved: no copy of a plaintext is left behind.
     #[must_use]
     pub fn into_content(self) -> Vec<u8> {
         let content = if self.file.envelope { envelope_content(&self.opened) } else { None };
         content.unwrap_or_else(|| self.opened.plain.into_text().into_bytes())
-    }
-
-    /// The plaintext, moved: no copy of it is left behind.
-    #[must_use]
-    pub fn into_text(self) -> SecretText {
-        SecretText::new(self.opened.plain.into_text())
     }
 
     /// What the seal says.

@@ -67,16 +67,16 @@ pub fn encrypt(
         vouch: Vouching { text: true, recipients: Recipients::Vouched },
     };
     thread::scope(|scope| {
+        let seal = || draft.write(&doc, None, &Place::End);
         // In a large document beside the other work, which needs no answer.
-        let keys = thread::Builder::new();
         let beside = doc.nodes().len() >= WORTH_THREADS;
-        let keys = beside.then(|| keys.spawn_scoped(scope, || check_keys(&doc)).ok()).flatten();
-        if keys.is_none() {
-            check_keys(&doc)?;
-        }
-        let sealed = draft.write(&doc, None, &Place::End);
-        keys.map_or(Ok(()), |keys| keys.join().unwrap_or_else(|panic| resume_unwind(panic)))?;
-        sealed
+        let spawn = || thread::Builder::new().spawn_scoped(scope, || check_keys(&doc)).ok();
+        let Some(checking) = beside.then(spawn).flatten() else {
+            return check_keys(&doc).and_then(|()| seal());
+        };
+        let sealed = seal();
+        let checked = checking.join().unwrap_or_else(|panic| resume_unwind(panic));
+        checked.and(sealed)
     })
 }
 

@@ -179,7 +179,7 @@ fn write_places(
                 continue;
             }
             let end = doc.node(site.root).span().end();
-            let span = Span::new(properties_start(doc, site.root), end);
+            let span = Span::new(doc.properties_start(site.root), end);
             removal.before(&mut put, span.start());
             put(span, &|out| out.push_str(&site.name));
             skip_until = site.end;
@@ -201,7 +201,7 @@ fn write_places(
         }
         if let Some(note) = notes.token(opened.node) {
             if note.starts_with(['!', '&']) {
-                span = Span::new(properties_start(doc, opened.node), span.end());
+                span = Span::new(doc.properties_start(opened.node), span.end());
             }
             sites.noted.insert(opened.node, ());
             put(span, &|out| out.push_str(note));
@@ -297,16 +297,6 @@ fn write_comment(values: &Values, opened: &Opened, out: &mut String) {
 
 fn dash_before(doc: &Document, start: usize) -> usize {
     doc.text()[..start].rfind('-').unwrap_or(start)
-}
-
-fn properties_start(doc: &Document, node: NodeId) -> usize {
-    [NodeKind::Tag, NodeKind::Anchor]
-        .into_iter()
-        .filter_map(|kind| doc.property(node, kind))
-        .chain([node])
-        .map(|id| doc.node(id).span().start())
-        .min()
-        .unwrap_or_default()
 }
 
 struct AliasSite {

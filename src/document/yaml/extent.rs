@@ -36,21 +36,7 @@ pub(super) fn is_pair(doc: &Document, map: NodeId) -> bool {
     let first = members(doc, map).next();
     is_map
         && (!doc.source(map).starts_with('{')
-            || first.is_some_and(|first| properties_start(doc, first) == start))
-}
-
-/// The tags and anchors before a key or value, the last one first. Comments may stand among them.
-pub(super) fn properties(doc: &Document, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-    let parent = doc.node(id).parent();
-    (0..id.index())
-        .rev()
-        .map(NodeId::new)
-        .take_while(move |&before| {
-            let node = doc.node(before);
-            let is_property = matches!(node.kind(), NodeKind::Anchor | NodeKind::Tag);
-            node.kind() == NodeKind::Comment || is_property && node.parent() == parent
-        })
-        .filter(|&before| doc.node(before).kind() != NodeKind::Comment)
+            || first.is_some_and(|first| doc.properties_start(first) == start))
 }
 
 /// Where the last token of an entry, item or collection ends; of its comments too if asked for.
@@ -77,17 +63,10 @@ pub(super) fn lines_end(text: &str, end: usize) -> usize {
     if text[..end].ends_with(['\n', '\r']) { end } else { next_line(text, end) }
 }
 
-/// Where a key or value starts, its properties included.
-pub(super) fn properties_start(doc: &Document, id: NodeId) -> usize {
-    properties(doc, id)
-        .last()
-        .map_or(doc.node(id).span().start(), |first| doc.node(first).span().start())
-}
-
 /// Where an entry (id of its key) or item of a block collection starts: at its properties, `?` or `-`.
 pub(super) fn entry_start(doc: &Document, id: NodeId) -> usize {
     let text = doc.text();
-    let start = properties_start(doc, id);
+    let start = doc.properties_start(id);
     let container = doc.node(doc.node(id).parent());
     let column = container.indent();
     let mark = if container.kind() == NodeKind::Map { '?' } else { '-' };
@@ -116,7 +95,7 @@ pub(super) fn head_end(doc: &Document, key: NodeId) -> usize {
     let text = doc.text();
     let value =
         subtree(doc, key).find(|&id| doc.node(id).is_value() && doc.node(id).parent() == key);
-    if let Some(property) = value.and_then(|value| properties(doc, value).next()) {
+    if let Some(property) = value.and_then(|value| doc.properties(value).next()) {
         return doc.node(property).span().end();
     }
     let mut at = doc.node(key).span().end();

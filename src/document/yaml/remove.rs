@@ -2,9 +2,7 @@
 //!
 //! Invariant: comments above an entry stay; of what [`super::insert`] put in, nothing does.
 
-use super::extent::{
-    content_end, entry_start, head_end, is_pair, lines_end, members, properties_start, subtree,
-};
+use super::extent::{content_end, entry_start, head_end, is_pair, lines_end, members, subtree};
 use super::literal::{Chomp, Header};
 use super::place::{is_first_on_line, line_start, next_line};
 use crate::document::{Document, NodeId, NodeKind, Style};
@@ -96,7 +94,7 @@ pub(super) fn collapse(
     let mut edits = Edits::new();
     match doc.node(parent).kind() {
         // An empty document is an empty map; a list, or what has a tag or an anchor, says so.
-        NodeKind::Document if inline == "{}" && properties_start(doc, container) >= start => {
+        NodeKind::Document if inline == "{}" && doc.properties_start(container) >= start => {
             let from = if is_first { line } else { start };
             edits.push(Span::new(from, lines_end(text, end)), "");
         }
@@ -175,7 +173,7 @@ fn comma_behind(text: &str, end: usize) -> Option<usize> {
 /// Where a member of a flow collection starts: at its properties, or at the `?` before them.
 fn flow_start(doc: &Document, id: NodeId) -> usize {
     let text = doc.text();
-    let start = properties_start(doc, id);
+    let start = doc.properties_start(id);
     // A `?` without a key may stand on a line before; so may a comment that ends with one.
     let is_far =
         doc.node(id).span().is_empty() && !text[line_start(text, start)..start].contains('?');

@@ -4,7 +4,7 @@
 //! that forces another type) go with it; comments beside it stay.
 
 use super::emit::{self, Blocks, push_lines};
-use super::extent::{content_end, entry_start, lines_end, members, properties_start};
+use super::extent::{content_end, entry_start, lines_end, members};
 use super::insert::{inexpressible, layout};
 use super::place::{Place, below, is_first_on_line, line_start, next_line};
 use super::remove::collapse;
@@ -29,7 +29,7 @@ pub(super) fn replace(doc: &Document, value: NodeId, new: &Tree) -> Result<Edits
     if !Place::of(doc, value).in_flow && is_bare_member(doc, value) {
         return Ok(behind_bare_key(doc, value, new));
     }
-    let start = if keeps_properties { node.span().start() } else { properties_start(doc, value) };
+    let start = if keeps_properties { node.span().start() } else { doc.properties_start(value) };
     if let (NodeKind::Scalar, Tree::Scalar(scalar)) = (node.kind(), new) {
         return Ok(replace_scalar(doc, value, scalar));
     }
@@ -145,7 +145,7 @@ fn replace_block(doc: &Document, value: NodeId, keeps_properties: bool, new: &Tr
     let end = content_end(doc, value, true);
     let mut edits = Edits::new();
     let parent = doc.node(value).parent();
-    let properties = properties_start(doc, value);
+    let properties = doc.properties_start(value);
     if !keeps_properties && properties < start && doc.node(value).span().start() > properties {
         // What stands between the properties and the first line goes with them.
         edits = without_properties(doc, value, start, end, new);
@@ -195,7 +195,7 @@ fn without_properties(
 ) -> Edits {
     let text = doc.text();
     let text_end = text[..end].trim_end_matches(['\n', '\r']).len().max(start);
-    let from = properties_start(doc, value);
+    let from = doc.properties_start(value);
     let mut edits = Edits::new();
     edits.push_with(Span::new(from, text_end), |out| {
         let mut layout = layout(doc, value, blocks_before(&text[text_end..]));

@@ -3,7 +3,6 @@
 //! Invariant: only the core tags (`tag:yaml.org,2002:…`, by whatever handle) mean anything; a scalar
 //! with any other tag is a string of its text.
 
-use super::extent::properties;
 use crate::document::{Document, NodeId, NodeKind};
 
 /// What a tag in front of a scalar demands.
@@ -55,7 +54,7 @@ fn read(doc: &Document, id: NodeId) -> Tag {
 
 /// The tag before this key or value, as a node.
 pub(super) fn node(doc: &Document, id: NodeId) -> Option<NodeId> {
-    properties(doc, id).find(|&property| doc.node(property).kind() == NodeKind::Tag)
+    doc.property(id, NodeKind::Tag)
 }
 
 fn named(uri: &str) -> Tag {
