@@ -18,6 +18,7 @@ mod encrypt;
 mod faults;
 mod keys;
 mod peers;
+mod put_back;
 mod readme;
 mod set;
 mod start;
