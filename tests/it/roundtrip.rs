@@ -51,6 +51,8 @@ fn yaml_of_every_shape_comes_back() {
         "l:\n  # one\n  - a # two\n  # three\n  - b\n",
         "1: x\ntrue: y\n? [a, b]\n: z\n",
         "a: 12345678901234567890\nb: 1.12345678901234567890\n",
+        "a: &p\n- {}\n- s\nb: *p\n",
+        "a: &p {x: [], y: [{}, {z: s}], t: u}\nb: [[], *p, *p]\nc: {e: {}, f: *p}\n",
         "a:\n- x\n- y\n",
         "k: v\n\n\n# end",
         "%%\u{4a6} x\n---\n",
