@@ -26,6 +26,7 @@ mod key_diff;
 mod keygen;
 mod open;
 mod output;
+mod plain;
 mod recipients;
 mod reseal;
 mod rotate;

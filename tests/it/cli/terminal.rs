@@ -250,6 +250,37 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
+fn what_sops_will_not_read_is_told_to_a_terminal_only() {
+    let sandbox = Sandbox::new().with("NO_COLOR", "1");
+    for (name, plain, note) in [
+        (
+            "a.yaml",
+            "- a\n- b\n",
+            "sops does not read a file that is a list at its root; waxseal does",
+        ),
+        (
+            "b.yaml",
+            "a: x\n1: y\n",
+            "line 2, column 1: sops does not read a file with a key that is no text ([\"1\"]); waxseal does",
+        ),
+        (
+            "c.json",
+            "\u{feff}{\"a\": 1}\n",
+            "sops does not read JSON with a byte order mark; waxseal does",
+        ),
+        ("d.yaml", "a: {}\nb: null\n", "no value in it is encrypted"),
+    ] {
+        sandbox.write(name, plain);
+        let shown = end(sandbox.at_terminal(&format!("encrypt -i {name}")));
+        assert_eq!(shown, (format!("note: {name}: {note}\r\n"), 0));
+        sandbox.write(name, plain);
+        sandbox.run(&["encrypt", "-i", name]).ok();
+    }
+    sandbox.write("e.yaml", "base: &x {a: 1}\nb: {<<: *x}\n");
+    assert_eq!(end(sandbox.at_terminal("encrypt -i e.yaml")), (String::new(), 0));
+}
+
+#[test]
 fn a_bar_is_shown_after_a_second_and_to_a_terminal_only() {
     let sandbox = Sandbox::new();
     let keys = sandbox.home().join(".config/sops/age/keys.txt");

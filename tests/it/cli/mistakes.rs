@@ -1,0 +1,77 @@
+//! Slips that people make: what is refused, and what the message says to do about it.
+
+use expect_test::{Expect, expect};
+
+use super::Sandbox;
+
+#[track_caller]
+fn check(sandbox: &Sandbox, words: &[&str], expected: &Expect) {
+    expected.assert_eq(&sandbox.transcript(&sandbox.run(words)));
+}
+
+#[test]
+fn a_template_is_not_taken_for_a_map() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "kind: Secret\ndata:\n  pw: {{ .Values.pw | quote }}\n");
+    check(
+        &sandbox,
+        &["encrypt", "-i", "a.yaml"],
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: a.yaml: line 3, column 8: `{{ … }}` is a template; YAML reads a map in its place, and nothing in it would be sealed
+        hint: seal what fills the template in, such as a chart's values, not the template; braces that are meant as text need quotes
+    "#]],
+    );
+    assert!(sandbox.read("a.yaml").starts_with("kind: Secret\n"));
+    sandbox.write("b.yaml", "{{- if .Values.on }}\na: 1\n{{- end }}\n");
+    check(
+        &sandbox,
+        &["encrypt", "b.yaml"],
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: b.yaml: line 1, column 3: a list item with a dash inside of brackets
+        hint: seal what fills the template in, such as a chart's values, not the template; braces that are meant as text need quotes
+    "#]],
+    );
+    // What is a text, a map with values or a list is none.
+    for plain in ["a: \"{{ .x }}\"\n", "a: {{b: 1}: 2}\n", "a: '{{'\nb: [{c: }]\n"] {
+        sandbox.write("c.yaml", plain);
+        assert_eq!(sandbox.run(&["encrypt", "c.yaml"]).code, Some(0), "{plain}");
+    }
+}
+
+#[test]
+fn values_whose_metadata_is_gone_are_not_encrypted_once_more() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "# mine\npw: hunter2\n");
+    let values = sandbox.read("a.yaml").split("sops:").next().expect("a start").to_owned();
+    sandbox.write("a.yaml", &values);
+    check(
+        &sandbox,
+        &["encrypt", "-i", "a.yaml"],
+        &expect![[r#"
+        exit 203
+        --- stderr
+        error: a.yaml: line 1, column 1: a comment is encrypted already, and the `sops` entry that opens it is not there
+        hint: take the entry back from an earlier version: git log -p shows it
+        hint: --allow-encrypted seals what is encrypted once more, as a text
+    "#]],
+    );
+    assert_eq!(sandbox.read("a.yaml"), values);
+    sandbox.write("b.yaml", values.lines().nth(1).expect("a value"));
+    check(
+        &sandbox,
+        &["encrypt", "-i", "b.yaml"],
+        &expect![[r#"
+        exit 203
+        --- stderr
+        error: b.yaml: line 1, column 5: ["pw"] is encrypted already, and the `sops` entry that opens it is not there
+        hint: take the entry back from an earlier version: git log -p shows it
+        hint: --allow-encrypted seals what is encrypted once more, as a text
+    "#]],
+    );
+    sandbox.run(&["encrypt", "-i", "--allow-encrypted", "a.yaml"]).ok();
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), values);
+}
