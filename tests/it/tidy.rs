@@ -31,7 +31,7 @@ const NEIGHBOURS: [(&str, &str); 4] =
     [("metadata", "policy"), ("metadata", "keys"), ("document", "document"), ("value", "secret")];
 
 /// A third-party crate is named in these rooms and nowhere else.
-const CRATES: [(&str, &[&str]); 21] = [
+const CRATES: [(&str, &[&str]); 22] = [
     ("aes", &["keyservice"]),
     ("aes_gcm", &["crypto"]),
     ("age", &["keyservice"]),
@@ -51,6 +51,7 @@ const CRATES: [(&str, &[&str]); 21] = [
     ("shlex", &["os"]),
     ("signal_hook", &["os"]),
     ("ssh_key", &["keyservice"]),
+    ("strsim", &["config"]),
     ("tempfile", &["os"]),
     ("time", &["timestamp"]),
 ];

@@ -75,3 +75,51 @@ fn values_whose_metadata_is_gone_are_not_encrypted_once_more() {
     sandbox.run(&["encrypt", "-i", "--allow-encrypted", "a.yaml"]).ok();
     assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), values);
 }
+
+#[test]
+fn a_misspelt_key_of_the_configuration_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "pw: hunter2\n");
+    let me = sandbox.recipient.clone();
+    for (config, expected) in [
+        (
+            format!("creation_rules:\n  - age: {me}\n    encypted_regex: ^pw$\n"),
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: .sops.yaml: line 3, column 5: a creation rule has no key `encypted_regex`: did you mean `encrypted_regex`?
+        "#]],
+        ),
+        (
+            format!("creation_rules:\n  - path-regex: b\n    age: {me}\n"),
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: .sops.yaml: line 2, column 5: a creation rule has no key `path-regex`: did you mean `path_regex`?
+        "#]],
+        ),
+        (
+            format!("creation_rule:\n  - age: {me}\n"),
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: .sops.yaml: line 1, column 1: the configuration has no key `creation_rule`: did you mean `creation_rules`?
+        "#]],
+        ),
+        (
+            format!("creation_rules:\n  - key_groups: [{{ages: [{me}]}}]\n"),
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: .sops.yaml: line 2, column 19: a key group has no key `ages`: did you mean `age`?
+        "#]],
+        ),
+    ] {
+        sandbox.write(".sops.yaml", &config);
+        check(&sandbox, &["encrypt", "-i", "a.yaml"], &expected);
+        assert_eq!(sandbox.read("a.yaml"), "pw: hunter2\n");
+    }
+    let config = format!("x-note: 1\ncreation_rules:\n  - age: {me}\n    owner: Ann\n");
+    sandbox.write(".sops.yaml", &config);
+    sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
+}
