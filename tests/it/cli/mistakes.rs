@@ -123,3 +123,69 @@ fn a_misspelt_key_of_the_configuration_is_told() {
     sandbox.write(".sops.yaml", &config);
     sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
 }
+
+#[test]
+fn what_others_let_pass_for_json_is_named() {
+    let sandbox = Sandbox::new();
+    for (text, expected) in [
+        (
+            "{\n  // mine\n  \"a\": 1\n}\n",
+            expect![[r#"
+            exit 2
+            --- stderr
+            error: a.json: line 2, column 3: a comment, which JSON does not have
+        "#]],
+        ),
+        (
+            "{\"a\": 1, /* mine */ \"b\": 2}\n",
+            expect![[r#"
+            exit 2
+            --- stderr
+            error: a.json: line 1, column 10: a comment, which JSON does not have
+        "#]],
+        ),
+        (
+            "{\"a\": 1 // mine\n}\n",
+            expect![[r#"
+            exit 2
+            --- stderr
+            error: a.json: line 1, column 9: a comment, which JSON does not have
+        "#]],
+        ),
+        (
+            "# mine\n{}\n",
+            expect![[r#"
+            exit 2
+            --- stderr
+            error: a.json: line 1, column 1: a comment, which JSON does not have
+        "#]],
+        ),
+        (
+            "{\"a\": 1,\n}\n",
+            expect![[r#"
+            exit 2
+            --- stderr
+            error: a.json: line 2, column 1: a comma before the closing bracket, which JSON does not have
+        "#]],
+        ),
+        (
+            "[1, 2,]\n",
+            expect![[r#"
+            exit 2
+            --- stderr
+            error: a.json: line 1, column 7: a comma before the closing bracket, which JSON does not have
+        "#]],
+        ),
+        (
+            "{'a': 1}\n",
+            expect![[r#"
+            exit 2
+            --- stderr
+            error: a.json: line 1, column 2: single quotes, where JSON has double quotes
+        "#]],
+        ),
+    ] {
+        sandbox.write("a.json", text);
+        check(&sandbox, &["encrypt", "a.json"], &expected);
+    }
+}
