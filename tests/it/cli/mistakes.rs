@@ -125,6 +125,36 @@ fn a_misspelt_key_of_the_configuration_is_told() {
 }
 
 #[test]
+fn what_an_alias_needs_is_not_unset() {
+    let sandbox = Sandbox::new();
+    let plain = "a: &x\n  b: &y 1\nc: *x\nd: [*y, 2]\ne: 3\n";
+    sandbox.sealed("a.yaml", plain);
+    check(
+        &sandbox,
+        &["unset", "a.yaml", "[\"a\"]"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: a.yaml: ["a"] cannot go: the alias at line 3, column 4 (["c"]) stands for a part of it; set or unset that first
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["unset", "a.yaml", "[\"a\"][\"b\"]"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: a.yaml: ["a"]["b"] cannot go: the alias at line 4, column 5 (["d"][0]) stands for a part of it; set or unset that first
+    "#]],
+    );
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), plain);
+    for path in ["[\"e\"]", "[\"d\"][0]", "[\"c\"]", "[\"a\"]"] {
+        sandbox.run(&["unset", "a.yaml", path]).ok();
+    }
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "d: [2]\n");
+}
+
+#[test]
 fn what_others_let_pass_for_json_is_named() {
     let sandbox = Sandbox::new();
     for (text, expected) in [
@@ -188,4 +218,48 @@ fn what_others_let_pass_for_json_is_named() {
         sandbox.write("a.json", text);
         check(&sandbox, &["encrypt", "a.json"], &expected);
     }
+}
+
+#[test]
+fn a_value_that_was_typed_into_the_sealed_file_is_explained() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\nb: 2\n");
+    let sealed = sandbox.read("a.yaml");
+    let line = sealed.lines().next().expect("a line");
+    sandbox.write("b.yaml", &sealed.replace(line, "a: 5"));
+    check(
+        &sandbox,
+        &["decrypt", "b.yaml"],
+        &expect![[r#"
+        exit 25
+        --- stderr
+        error: b.yaml: line 1, column 4: ["a"] should be encrypted and is not
+        hint: if you typed it into the encrypted file: take the line back, then `waxseal set`
+        hint: compare it with an earlier version: git log -p shows who changed what
+    "#]],
+    );
+    sandbox.write("c.yaml", &sealed.replacen("a: ", "c: ", 1));
+    check(
+        &sandbox,
+        &["decrypt", "c.yaml"],
+        &expect![[r#"
+        exit 25
+        --- stderr
+        error: c.yaml: line 1, column 4: cannot decrypt ["c"]: the encrypted value cannot be decrypted: it was sealed with another key, stood at another place, or was changed
+        hint: take the line back from a version that opens, then `waxseal set` or `edit`
+        hint: compare it with an earlier version: git log -p shows who changed what
+    "#]],
+    );
+    sandbox.write("d.yaml", &sealed.replacen(&format!("{line}\n"), "", 1));
+    check(
+        &sandbox,
+        &["decrypt", "d.yaml"],
+        &expect![[r#"
+        exit 51
+        --- stderr
+        error: d.yaml: the MAC does not match: values were added, removed, reordered or changed without the key
+        hint: compare it with an earlier version: git log -p shows who changed what
+        hint: if the change was meant, or a merge of two branches brought it, `waxseal reseal` vouches for the file after a review
+    "#]],
+    );
 }
