@@ -125,6 +125,91 @@ fn a_misspelt_key_of_the_configuration_is_told() {
 }
 
 #[test]
+fn words_of_sops_are_answered_with_those_of_waxseal() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    for (words, expected) in [
+        (
+            &["-d", "a.yaml"][..],
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: unexpected argument '-d' found
+            hint: `waxseal decrypt FILE`
+        "#]],
+        ),
+        (
+            &["--encrypt", "--in-place", "a.yaml"],
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: unexpected argument '--encrypt' found
+            hint: `waxseal encrypt --in-place FILE`
+        "#]],
+        ),
+        (
+            &["a.yaml"],
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: unrecognized subcommand 'a.yaml'
+            hint: `waxseal edit a.yaml` opens it in your editor
+        "#]],
+        ),
+        (
+            &["exec-env", "a.yaml", "true"],
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: unrecognized subcommand 'exec-env'
+            hint: not part of waxseal yet; `sops exec-env` opens the same YAML and JSON files
+        "#]],
+        ),
+        (
+            &["filestatus", "a.yaml"],
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: unrecognized subcommand 'filestatus'
+            hint: `waxseal verify FILE` says what a file proves, and fails if it is not encrypted
+        "#]],
+        ),
+        (
+            &["decrypt", "-d", "a.yaml"],
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: unexpected argument '-d' found
+            hint: the command says so already: leave it out
+        "#]],
+        ),
+        (
+            &["encrypt", "--pgp", "AB", "a.yaml"],
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: unexpected argument '--pgp' found
+            hint: keys of this kind are not supported yet
+        "#]],
+        ),
+        (
+            &["updatekeys", "-i", "a.yaml"],
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: unexpected argument '-i' found
+            hint: the command always writes in place: leave it out
+        "#]],
+        ),
+    ] {
+        check(&sandbox, words, &expected);
+    }
+    for words in [&["help", "nosuch"][..], &["completion", "tcsh"]] {
+        assert!(sandbox.run(words).fails(3).starts_with("error: "), "{words:?}");
+    }
+}
+
+#[test]
 fn what_an_alias_needs_is_not_unset() {
     let sandbox = Sandbox::new();
     let plain = "a: &x\n  b: &y 1\nc: *x\nd: [*y, 2]\ne: 3\n";

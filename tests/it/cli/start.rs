@@ -60,6 +60,16 @@ fn init_writes_the_configuration_that_is_named() {
 }
 
 #[test]
+fn shells_get_what_they_need_to_complete() {
+    let sandbox = Sandbox::bare();
+    for (shell, mark) in [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")] {
+        let script = sandbox.run(&["completion", shell]).ok();
+        assert!(script.contains(mark) && script.contains("waxseal"), "{shell}");
+        assert!(script.contains("updatekeys") && script.contains("filename-override"), "{shell}");
+    }
+}
+
+#[test]
 fn keygen_never_replaces_a_file() {
     let sandbox = Sandbox::bare();
     let printed = sandbox.run(&["keygen"]).ok();
@@ -113,6 +123,7 @@ fn help_and_version_are_data() {
         "verify",
         "reseal",
         "recipients",
+        "completion",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         assert!(sandbox.run(&[command, "--help"]).ok().contains("Usage:"));
