@@ -306,6 +306,52 @@ fn what_others_let_pass_for_json_is_named() {
 }
 
 #[test]
+fn key_paths_are_shown_as_a_shell_takes_them() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    check(
+        &sandbox,
+        &["set", "a.yaml", "a", "2"],
+        &expect![[r#"
+        exit 7
+        --- stderr
+        error: a piece of the path does not end with ']'; write ["key"][0]
+        hint: in single quotes for the shell: '["key"][0]'
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["set", "a.yaml", "[a]", "2"],
+        &expect![[r#"
+        exit 7
+        --- stderr
+        error: a piece of the path is neither a quoted key nor a number; write ["key"][0]
+        hint: in single quotes for the shell: '["key"][0]'
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["decrypt", "--extract", ".a", "a.yaml"],
+        &expect![[r#"
+        exit 91
+        --- stderr
+        error: error parsing --extract path: a piece of the path does not end with ']'; write ["key"][0]
+        hint: in single quotes for the shell: '["key"][0]'
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["set", "a.yaml", "[\"a\"]", "two"],
+        &expect![[r#"
+        exit 7
+        --- stderr
+        error: the value is not JSON: line 1, column 1: expected a JSON value
+        hint: a string needs its quotes: '"text"'; --value-text takes it without
+    "#]],
+    );
+}
+
+#[test]
 fn a_value_that_was_typed_into_the_sealed_file_is_explained() {
     let sandbox = Sandbox::new();
     sandbox.sealed("a.yaml", "a: 1\nb: 2\n");

@@ -250,6 +250,22 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
+fn who_sets_a_value_in_a_file_without_a_seal_is_told() {
+    let sandbox = Sandbox::new();
+    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/library");
+    fs::copy(format!("{library}/config.yaml"), sandbox.path("a.yaml")).expect("copied");
+    let keys = format!("{library}/keys.txt");
+    let sandbox = sandbox.with("NO_COLOR", "1").with("SOPS_AGE_KEY_FILE", &keys);
+    let (shown, code) = end(sandbox.at_terminal("set a.yaml '[\"x\"]' 1"));
+    assert!(code == 0 && shown.starts_with("note: a.yaml: written, but not sealed: "), "{shown}");
+    // The same value again: nothing is written.
+    assert_eq!(end(sandbox.at_terminal("set a.yaml '[\"x\"]' 1")), (String::new(), 0));
+    sandbox.run(&["set", "a.yaml", "[\"x\"]", "2"]).ok();
+    sandbox.run(&["reseal", "--yes", "a.yaml"]).ok();
+    assert_eq!(end(sandbox.at_terminal("set a.yaml '[\"x\"]' 3")), (String::new(), 0));
+}
+
+#[test]
 fn what_sops_will_not_read_is_told_to_a_terminal_only() {
     let sandbox = Sandbox::new().with("NO_COLOR", "1");
     for (name, plain, note) in [
