@@ -167,10 +167,10 @@ pub(crate) fn encrypt_anew(
         nonces: plan.nonces,
         now: ctx.now()?,
     };
-    let is_template = plain::looks_like_template(&text);
+    let marks = plain::Marks::of(&text);
     file::encrypt(text, format, &data_key, &options).map_err(|error| {
-        let unread = matches!(error, FileError::Parse(_));
-        plain::with_template_hint(explain::file(&error, Role::Plain), unread && is_template)
+        let explained = explain::file(&error, Role::Plain);
+        if matches!(error, FileError::Parse(_)) { marks.hint(explained) } else { explained }
     })
 }
 

@@ -142,14 +142,14 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
 }
 
 /// Whether git left the marks of a merge conflict.
-fn holds_conflict(text: &str) -> bool {
+pub(crate) fn holds_conflict(text: &str) -> bool {
     ["<<<<<<< ", ">>>>>>> "].iter().all(|mark| {
         text.match_indices(mark).any(|(at, _)| at == 0 || text[..at].ends_with(['\n', '\r']))
     })
 }
 
 /// What to do about a conflict.
-const UNMERGED: &str = "a merge left its marks in the file: settle it, `mac` and `lastmodified` from \
+pub(crate) const UNMERGED: &str = "a merge left its marks in the file: settle it, `mac` and `lastmodified` from \
                         one side, then review the text and `waxseal reseal` it";
 
 /// A format by its name on the command line.

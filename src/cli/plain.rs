@@ -8,6 +8,7 @@ use memchr::memmem;
 
 use super::error::Error;
 use super::exit;
+use super::open::{UNMERGED, holds_conflict};
 use crate::crypto::encrypted_value::{PREFIX, is_token};
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::file::{EncryptedFile, FileError};
@@ -46,14 +47,26 @@ fn is_template(doc: &Document, id: NodeId) -> bool {
     before.ends_with('{') && value.is_none_or(|value| value.kind == ScalarType::Null)
 }
 
-/// The error with what to do, if a text that does not parse is a template.
-pub(crate) fn with_template_hint(error: Error, is_template: bool) -> Error {
-    if is_template { error.hint(TEMPLATE) } else { error }
+/// What a text that does not parse may be.
+pub(crate) struct Marks {
+    template: bool,
+    conflict: bool,
 }
 
-/// Whether a text has the marks of a template.
-pub(crate) fn looks_like_template(text: &str) -> bool {
-    holds(text, "{{") || holds(text, "{%")
+impl Marks {
+    /// Looked for before the text is given away.
+    pub(crate) fn of(text: &str) -> Self {
+        let template = holds(text, "{{") || holds(text, "{%");
+        Self { template, conflict: holds_conflict(text) }
+    }
+
+    /// The error of the parser, with what to do.
+    pub(crate) fn hint(&self, error: Error) -> Error {
+        if self.conflict {
+            return error.hint(UNMERGED);
+        }
+        if self.template { error.hint(TEMPLATE) } else { error }
+    }
 }
 
 /// Refuses a text whose values are encrypted already while the metadata is gone: sealed once more

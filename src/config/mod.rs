@@ -234,7 +234,7 @@ impl Stores {
 
 /// What a path regex is matched with: the path from the configuration's directory, or the whole path
 /// of a file elsewhere.
-fn subject(config_dir: &Path, file: &Path) -> String {
+pub(crate) fn subject(config_dir: &Path, file: &Path) -> String {
     let file = clean(file);
     let file = file.to_string_lossy();
     let prefix = format!("{}/", clean(config_dir).to_string_lossy());

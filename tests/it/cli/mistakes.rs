@@ -210,6 +210,44 @@ fn words_of_sops_are_answered_with_those_of_waxseal() {
 }
 
 #[test]
+fn what_is_named_is_no_file() {
+    let sandbox = Sandbox::new();
+    check(
+        &sandbox,
+        &["decrypt", "-"],
+        &expect![[r#"
+        exit 100
+        --- stderr
+        error: -: no such file
+        hint: `-` is a name like any other: `decrypt` and `encrypt` read standard input where no file is named
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["encrypt", "-i", "."],
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: .: is a directory
+        hint: name the files in it: `git ls-files '*.yaml'` lists those of a repository
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["decrypt"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: standard input: nothing says what it is, and binary data is not sealed yet
+        hint: say --input-type yaml, json or toml
+    "#]],
+    );
+    // Who says that it is binary is answered as for a file.
+    let run = sandbox.run(&["decrypt", "--input-type", "binary"]);
+    assert!(run.fails(1).contains("binary files are not sealed yet"));
+}
+
+#[test]
 fn what_an_alias_needs_is_not_unset() {
     let sandbox = Sandbox::new();
     let plain = "a: &x\n  b: &y 1\nc: *x\nd: [*y, 2]\ne: 3\n";
@@ -306,6 +344,77 @@ fn what_others_let_pass_for_json_is_named() {
 }
 
 #[test]
+fn a_rule_that_helps_nobody_says_which_and_what_to_write() {
+    let sandbox = Sandbox::new();
+    sandbox.write("sub/a.yaml", "a: 1\n");
+    let me = sandbox.recipient.clone();
+    for (config, expected) in [
+        (
+            "creation_rules:\n  - encrypted_regex: ^a$\n".to_owned(),
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: sub/a.yaml: the rule at line 2 of .sops.yaml names nobody who could open the file
+            hint: give it a line `age:` with recipients (age1…); `waxseal init` prints yours
+        "#]],
+        ),
+        (
+            "creation_rules:\n  - recipients: [x]\n    age:\n".to_owned(),
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: sub/a.yaml: the rule at line 2 of .sops.yaml names nobody who could open the file
+            hint: give it a line `age:` with recipients (age1…); `waxseal init` prints yours
+        "#]],
+        ),
+        (
+            format!("creation_rules:\n  - path_regex: ^a\n    age: {me}\n"),
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: sub/a.yaml: no matching creation rules found in .sops.yaml
+            hint: add a rule whose path_regex matches "sub/a.yaml", or one without path_regex at the end
+        "#]],
+        ),
+        (
+            format!("creation_rules:\n  - age: {me} {me}\n"),
+            expect![[r#"
+            exit 1
+            --- stderr
+            error: sub/a.yaml: the rule at line 2 of .sops.yaml, age recipient 1: not a valid age recipient: there is a space in it; several recipients stand in a list, or with commas between them
+        "#]],
+        ),
+    ] {
+        sandbox.write(".sops.yaml", &config);
+        check(&sandbox, &["encrypt", "sub/a.yaml"], &expected);
+    }
+}
+
+#[test]
+fn a_recipient_is_no_identity() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    let me = sandbox.recipient.clone();
+    let sandbox = sandbox.with("SOPS_AGE_KEY", &me).with("XDG_CONFIG_HOME", "/nowhere");
+    check(
+        &sandbox,
+        &["decrypt", "a.yaml"],
+        &expect![[r#"
+        exit 128
+        --- stderr
+        error: a.yaml: cannot recover the data key
+          age1ME  no identity for this recipient
+          looked for identities in:
+            DIR/home/.ssh/id_ed25519: not there
+            DIR/home/.ssh/id_rsa: not there
+            SOPS_AGE_KEY: line 1: a recipient, where an identity (AGE-SECRET-KEY-1…) is needed
+            /nowhere/sops/age/keys.txt: not there
+        hint: point SOPS_AGE_KEY_FILE at an identity for one of these recipients, or ask somebody who has one to add you with `waxseal updatekeys`
+    "#]],
+    );
+}
+
+#[test]
 fn key_paths_are_shown_as_a_shell_takes_them() {
     let sandbox = Sandbox::new();
     sandbox.sealed("a.yaml", "a: 1\n");
@@ -349,6 +458,21 @@ fn key_paths_are_shown_as_a_shell_takes_them() {
         hint: a string needs its quotes: '"text"'; --value-text takes it without
     "#]],
     );
+}
+
+#[test]
+fn a_conflict_is_named_wherever_it_is_met() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\nb: 2\n");
+    let sealed = sandbox.read("a.yaml");
+    let line = sealed.lines().next().expect("a line");
+    let both = format!("<<<<<<< HEAD\n{line}\n=======\n{line}\n>>>>>>> other\n");
+    sandbox.write("a.yaml", &sealed.replacen(line, both.trim_end(), 1));
+    for words in [&["decrypt"][..], &["verify"], &["recipients"], &["encrypt", "-i"]] {
+        let words = [words, &["a.yaml"]].concat();
+        let run = sandbox.run(&words);
+        assert!(run.stderr.contains("a merge left its marks in the file"), "{}", run.stderr);
+    }
 }
 
 #[test]
