@@ -7,7 +7,6 @@ use super::exit;
 use super::integrity::{describe, with_hint};
 use super::open::Opened;
 use crate::document::{Document, NodeKind};
-use crate::file::Verdict;
 use crate::policy::RuleSubject;
 
 /// Refuses a new value in the open where a comment decides what is sealed and the comments are not
@@ -28,7 +27,7 @@ pub(crate) fn check_new_plain_values(opened: &Opened, sealed: &str) -> Result<()
         return Ok(());
     };
     let text = format!("{path} would stay in the open: {}", describe(outcome));
-    Err(with_hint(Error::new(exit::RESPELLED, text), Verdict::Respelled))
+    Err(with_hint(Error::new(exit::RESPELLED, text), outcome))
 }
 
 /// Paths and texts of the values that are not sealed.

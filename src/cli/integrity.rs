@@ -55,12 +55,12 @@ impl Integrity {
             Self::Sealed => "sealed",
         };
         let text = format!("{} (integrity: {asked} is asked for)", describe(outcome));
-        Err(with_hint(Error::new(code(verdict), text), verdict))
+        Err(with_hint(Error::new(code(verdict), text), outcome))
     }
 }
 
-/// The word that `verify` prints.
-pub(crate) fn word(verdict: Verdict) -> &'static str {
+/// One word for a verdict.
+fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Sealed => "sealed",
         Verdict::Respelled => "respelled",
@@ -71,24 +71,48 @@ pub(crate) fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// What an outcome means, in a sentence.
-pub(crate) fn describe(outcome: Outcome) -> &'static str {
-    match outcome.verdict() {
-        Verdict::Sealed => "sealed: a holder of the data key wrote exactly this",
-        Verdict::Respelled if outcome.text == Vouch::Zero => {
-            "values and structure are authentic; nobody vouches for comments, quoting and spacing"
+/// The words that `verify` prints: of text and recipients, whatever is not as it should be.
+pub(crate) fn words(outcome: Outcome) -> String {
+    let verdict = outcome.verdict();
+    // The verdict names the graver of two findings; the other one must not be hidden by it.
+    let other = match verdict {
+        Verdict::Respelled => Outcome { text: Vouch::Good, ..outcome }.verdict(),
+        Verdict::RecipientsChanged => Outcome { recipients: Vouch::Good, ..outcome }.verdict(),
+        Verdict::Sealed | Verdict::RecipientsUnvouched | Verdict::Broken | Verdict::Sops => {
+            Verdict::Sealed
         }
-        Verdict::Respelled => {
-            "values and structure are authentic; comments, quoting or spacing were changed \
-             without the key"
-        }
-        Verdict::RecipientsChanged => "the recipients were changed without the key",
-        Verdict::RecipientsUnvouched => {
-            "values are authentic; the recipients come from another tool, nobody vouches for them"
-        }
-        Verdict::Broken => "keys, types, order or structure were changed without the key",
-        Verdict::Sops => "another tool wrote it: the MAC is right, there is no seal",
+    };
+    match other {
+        Verdict::Sealed => word(verdict).to_owned(),
+        other => format!("{}, {}", word(verdict), word(other)),
     }
+}
+
+/// What an outcome means, in a sentence.
+pub(crate) fn describe(outcome: Outcome) -> String {
+    match outcome.verdict() {
+        Verdict::Sealed => return "sealed: a holder of the data key wrote exactly this".to_owned(),
+        Verdict::Broken => {
+            return "keys, types, order or structure were changed without the key".to_owned();
+        }
+        Verdict::Sops => {
+            return "another tool wrote it: the MAC is right, there is no seal".to_owned();
+        }
+        Verdict::Respelled | Verdict::RecipientsChanged | Verdict::RecipientsUnvouched => {}
+    }
+    let text = match outcome.text {
+        _ if outcome.mac_only_encrypted => None,
+        Vouch::Good => None,
+        Vouch::Bad => Some("comments, quoting or spacing were changed without the key"),
+        Vouch::Zero => Some("nobody vouches for comments, quoting and spacing"),
+    };
+    let recipients = match outcome.recipients {
+        Vouch::Good => None,
+        Vouch::Bad => Some("the recipients were changed without the key"),
+        Vouch::Zero => Some("the recipients come from another tool, nobody vouches for them"),
+    };
+    let findings: Vec<_> = text.into_iter().chain(recipients).collect();
+    format!("values and structure are authentic; {}", findings.join("; "))
 }
 
 /// What `verify` exits with.
@@ -103,17 +127,20 @@ pub(crate) fn code(verdict: Verdict) -> Exit {
 }
 
 /// The error with what to do about such a file.
-pub(crate) fn with_hint(error: Error, verdict: Verdict) -> Error {
-    match verdict {
-        Verdict::Sealed => error,
+pub(crate) fn with_hint(error: Error, outcome: Outcome) -> Error {
+    let error = match outcome.verdict() {
+        Verdict::Sealed | Verdict::RecipientsChanged | Verdict::RecipientsUnvouched => error,
         Verdict::Respelled | Verdict::Broken | Verdict::Sops => {
             error.hint("review the file, then `waxseal reseal` vouches for it")
         }
-        Verdict::RecipientsChanged | Verdict::RecipientsUnvouched => error.hint(
-            "`waxseal recipients` shows who can open it; `waxseal updatekeys` puts it under the \
-             recipients of its creation rule, `waxseal reseal` vouches for those that it has",
-        ),
+    };
+    if !outcome.marked || !outcome.tree || outcome.recipients == Vouch::Good {
+        return error;
     }
+    error.hint(
+        "`waxseal recipients` shows who can open it; `waxseal updatekeys` puts it under the \
+         recipients of its creation rule, `waxseal reseal` vouches for those that it has",
+    )
 }
 
 /// The variable that asks for a level everywhere.

@@ -17,8 +17,9 @@ use crate::os::tty;
 
 /// Vouch for files as they are, after you have reviewed them
 ///
-/// For files that another tool wrote (they get a new data key), and for files whose comments,
-/// recipients or structure were changed without the key. Afterwards `verify` says sealed.
+/// For files that another tool wrote, last or before a `set` (they get a new data key), and for files
+/// whose comments, recipients or structure were changed without the key. Afterwards `verify` says
+/// sealed.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ResealArgs {
     /// Files to vouch for
@@ -50,20 +51,19 @@ fn reseal(ctx: &Ctx, args: &ResealArgs, path: &Path) -> Result<Done, Error> {
         }
         other => other?,
     };
-    let verdict = opened.file.outcome().verdict();
-    if verdict == Verdict::Sealed {
+    let outcome = opened.file.outcome();
+    if outcome.verdict() == Verdict::Sealed {
         return Ok(Done::default());
     }
     if !args.yes {
         ask(path, &opened)?;
     }
-    let sealed = match verdict {
-        Verdict::Respelled | Verdict::RecipientsChanged | Verdict::RecipientsUnvouched => {
-            under_the_same_key(ctx, &opened)?
-        }
-        // Under the old data key an old `mac` of another tool could be put back.
-        Verdict::Sops | Verdict::Broken => under_a_new_key(ctx, &opened)?,
-        Verdict::Sealed => return Ok(Done::default()),
+    // Under the old data key an old `mac` of another tool could be put back.
+    let sealed = if outcome.another_tool_may_have_written() || outcome.verdict() == Verdict::Broken
+    {
+        under_a_new_key(ctx, &opened)?
+    } else {
+        under_the_same_key(ctx, &opened)?
     };
     Ok(Done::replace(path, opened.text(), sealed.into_bytes()))
 }

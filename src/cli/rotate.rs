@@ -8,13 +8,13 @@ use super::error::{Error, shorten};
 use super::exit::{self, Exit};
 use super::explain::{self, Role};
 use super::input::Input;
-use super::integrity::{describe, with_hint};
-use super::key_diff::same_groups;
+use super::integrity::{Integrity, describe, with_hint};
+use super::key_diff::{same_groups, same_key, shown};
 use super::open::{self, Opened, ReadArgs, Trust};
 use super::sealing;
 use super::target::{Target, TargetArgs};
 use crate::config::parse_keys;
-use crate::file::{RotateOptions, Verdict, Vouch};
+use crate::file::RotateOptions;
 use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey};
 
 /// Give files a new data key and seal every value anew, to standard output if nothing else is said
@@ -112,18 +112,21 @@ fn rotate(
     let input = Input::file(path, name, args.read.input_type, missing)?;
     let opened = open::open(ctx, input, args.read.integrity, Trust::Verified)?;
     let old_groups = opened.file.encrypted().metadata().groups();
+    let outcome = opened.file.outcome();
     let named = names_exactly(&opened, old_groups);
-    let known = opened.file.outcome().recipients_are_good() || named || args.accept_recipients;
+    let known = outcome.recipients_are_good() || named || args.accept_recipients;
     if opened.file.recipients_changed() && !known {
-        let verdict = Verdict::RecipientsChanged;
         let text = format!(
             "{}: rotating would give the new data key to whoever was added",
-            describe(opened.file.outcome())
+            describe(outcome)
         );
-        let error = with_hint(Error::new(exit::RECIPIENTS, text), verdict);
-        return Err(error.hint("--accept-recipients goes on with those that the file names"));
+        let error = with_hint(Error::new(exit::RECIPIENTS, text), outcome);
+        return Err(error.hint(ACCEPT));
     }
     let groups = changes.apply(ctx, old_groups)?;
+    let unnamed =
+        if args.accept_recipients { Vec::new() } else { unnamed(&opened, &groups, changes) };
+    refuse_unnamed(ctx, args, &opened, &unnamed)?;
     let known = known || names_exactly(&opened, &groups);
     let data_key = sealing::new_data_key()?;
     let options = RotateOptions {
@@ -137,7 +140,11 @@ fn rotate(
         .file
         .rotate(&data_key, &options)
         .map_err(|error| explain::file(&error, Role::Plain))?;
-    let notes = if known { Vec::new() } else { unnamed(&opened, &groups, path) };
+    let note = |key: &MasterKey| {
+        let key = shorten(&shown(key));
+        format!("{}: {key} can open it and no creation rule names it", path.display())
+    };
+    let notes = unnamed.iter().map(|key| note(key)).collect();
     let content = sealed.into_bytes();
     let Some(output) = target.path_for(Some(path), None) else {
         return Ok(Done { notes, ..Done::data(content) });
@@ -155,20 +162,44 @@ fn names_exactly(opened: &Opened, groups: &[KeyGroup]) -> bool {
     opened.rule.as_ref().is_some_and(|rule| same_groups(groups, &rule.groups))
 }
 
-/// Recipients that nobody vouches for and no rule names: the user should know that they got the new
-/// data key.
-fn unnamed(opened: &Opened, groups: &[KeyGroup], path: &Path) -> Vec<String> {
-    let wanted = opened.rule.as_ref().map_or(&[][..], |rule| rule.groups.as_slice());
-    if opened.file.outcome().recipients == Vouch::Good {
-        return Vec::new();
-    }
-    groups
-        .iter()
-        .flat_map(KeyGroup::keys)
-        .filter(|key| !wanted.iter().flatten().any(|it| it == key.key()))
-        .map(|key| {
-            let key = shorten(&key.key().to_string());
-            format!("{}: {key} can open it and no creation rule names it", path.display())
-        })
-        .collect()
+/// Recipients that get the new data key though no rule names them and nobody does who runs the
+/// command. Without a rule: those that nobody vouches for.
+fn unnamed<'a>(opened: &Opened, groups: &'a [KeyGroup], changes: &Changes) -> Vec<&'a MasterKey> {
+    let wanted = match &opened.rule {
+        Some(rule) => rule.groups.as_slice(),
+        None if opened.file.outcome().recipients_are_good() => return Vec::new(),
+        None => &[],
+    };
+    let named = wanted.iter().flatten().chain(&changes.add);
+    let named: Vec<&MasterKey> = named.collect();
+    let keys = groups.iter().flat_map(KeyGroup::keys).map(WrappedKey::key);
+    keys.filter(|key| !named.iter().any(|it| same_key(it, key))).collect()
 }
+
+/// Where more than SOPS' own check is asked for, nobody gets the new data key whom no rule names:
+/// metadata of before a recipient was taken off verifies by itself.
+fn refuse_unnamed(
+    ctx: &Ctx,
+    args: &RotateArgs,
+    opened: &Opened,
+    unnamed: &[&MasterKey],
+) -> Result<(), Error> {
+    let rule = opened.rule.as_ref().and_then(|rule| rule.integrity);
+    if unnamed.is_empty() || Integrity::strictest(ctx, args.read.integrity, rule)? == Integrity::Mac
+    {
+        return Ok(());
+    }
+    let names: Vec<_> = unnamed.iter().map(|key| shorten(&shown(key))).collect();
+    let text = format!(
+        "rotating would give the new data key to {}, and no creation rule names them (integrity is \
+         asked for)",
+        names.join(", ")
+    );
+    let error = Error::new(exit::RECIPIENTS, text);
+    Err(error
+        .hint("name them in the rule, or take them off with `waxseal updatekeys`, then rotate")
+        .hint(ACCEPT))
+}
+
+/// The way to go on all the same.
+const ACCEPT: &str = "--accept-recipients goes on with those that the file names";

@@ -7,11 +7,13 @@ use super::context::Ctx;
 use super::error::{Error, shorten};
 use super::exit::{self, Exit};
 use super::input::Input;
-use super::integrity::{code, describe, with_hint, word};
+use super::integrity::{code, describe, with_hint, words};
+use super::key_diff::{same_groups, same_key, shown};
 use super::open::{self, Opened, ReadArgs, Trust};
+use super::sealing::keys_of;
 use crate::document::Format;
-use crate::file::{Outcome, Verdict, Vouch};
-use crate::keys::KeyGroup;
+use crate::file::{Outcome, Vouch};
+use crate::keys::{KeyGroup, MasterKey};
 use crate::keyservice::RecoverError;
 use crate::os::git;
 
@@ -30,8 +32,8 @@ pub(crate) struct VerifyArgs {
     /// Open every wrapped key within reach and compare
     #[arg(long)]
     pub(crate) keys: bool,
-    /// Compare with the version in this git commit: another data key, an older time or a worse
-    /// outcome fails (51)
+    /// Compare with the version in this git commit: another data key or an older time fails
+    /// (51), so do a worse outcome, and recipients that neither it has nor the creation rule names
     #[arg(long, value_name = "REF", overrides_with = "since")]
     pub(crate) since: Option<String>,
     /// With --since: another data key is right, the file was rotated
@@ -51,18 +53,18 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<Exit, Error> {
 }
 
 fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
-    let line = |verdict| format!("{}: {}\n", path.display(), word(verdict)).into_bytes();
+    let line = |outcome| format!("{}: {}\n", path.display(), words(outcome)).into_bytes();
     let input = Input::file(path, None, args.read.input_type, exit::NO_FILE)?;
     let format = input.format;
     let opened = match open::open_for_review(ctx, input, Trust::Verified) {
         Ok(opened) => opened,
         Err(error) if error.exit() == exit::BROKEN => {
-            return Ok(Done { finding: Some(error), ..Done::data(line(Verdict::Broken)) });
+            let line = format!("{}: broken\n", path.display()).into_bytes();
+            return Ok(Done { finding: Some(error), ..Done::data(line) });
         }
         Err(error) => return Err(error),
     };
-    let verdict = opened.file.outcome().verdict();
-    let mut done = Done::data(line(verdict));
+    let mut done = Done::data(line(opened.file.outcome()));
     let finding = if args.keys { compare_keys(ctx, &opened, &mut done) } else { Ok(()) };
     let finding = finding.and_then(|()| match &args.since {
         Some(reference) => compare_versions(ctx, args, path, format, reference, &opened),
@@ -80,7 +82,7 @@ fn judge(args: &VerifyArgs, opened: &Opened) -> Result<(), Error> {
     let verdict = outcome.verdict();
     match code(verdict) {
         exit::SUCCESS => Ok(()),
-        code => Err(with_hint(Error::new(code, describe(outcome)), verdict)),
+        code => Err(with_hint(Error::new(code, describe(outcome)), outcome)),
     }
 }
 
@@ -145,26 +147,48 @@ fn compare_versions(
             time(&old).seconds()
         ));
     }
-    let rank = |opened: &Opened| rank(opened.file.outcome().verdict());
-    if rank(new) > rank(&old) {
-        let outcome = new.file.outcome();
+    let outcome = new.file.outcome();
+    if outcome.is_worse_than(old.file.outcome()) {
         let text = format!("{} was better: {}", at.display(), describe(outcome));
-        let verdict = outcome.verdict();
-        return Err(with_hint(Error::new(code(verdict), text), verdict));
+        return Err(with_hint(Error::new(code(outcome.verdict()), text), outcome));
     }
-    Ok(())
+    compare_recipients(new, &old, &at)
 }
 
-/// The lower, the better.
-fn rank(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Sealed => 0,
-        Verdict::Respelled => 1,
-        Verdict::RecipientsUnvouched => 2,
-        Verdict::RecipientsChanged => 3,
-        Verdict::Sops => 4,
-        Verdict::Broken => 5,
+/// Who can open the file is who could, or whom the creation rule names: metadata of before a recipient
+/// was taken off verifies by itself.
+fn compare_recipients(new: &Opened, old: &Opened, at: &Path) -> Result<(), Error> {
+    let groups = |opened: &Opened| -> Vec<Vec<MasterKey>> {
+        opened.file.encrypted().metadata().groups().iter().map(keys_of).collect()
+    };
+    let (before, now) = (groups(old), new.file.encrypted().metadata().groups());
+    let named = new.rule.as_ref().is_some_and(|rule| same_groups(now, &rule.groups));
+    if named || same_groups(now, &before) {
+        return Ok(());
     }
+    let has = |keys: &[Vec<MasterKey>], key: &MasterKey| {
+        keys.iter().flatten().any(|it| same_key(it, key))
+    };
+    let now = groups(new);
+    let mut changes: Vec<String> = Vec::new();
+    for key in now.iter().flatten().filter(|key| !has(&before, key)) {
+        changes.push(format!("{} was added", shorten(&shown(key))));
+    }
+    for key in before.iter().flatten().filter(|key| !has(&now, key)) {
+        changes.push(format!("{} was taken off", shorten(&shown(key))));
+    }
+    if changes.is_empty() {
+        changes.push("its key groups were changed".to_owned());
+    }
+    let text = format!(
+        "since {} {}, and the creation rule does not name just these recipients",
+        at.display(),
+        changes.join(", ")
+    );
+    Err(Error::new(exit::RECIPIENTS, text).hint(
+        "if it was meant, change the rule; `waxseal updatekeys` puts the file under the recipients \
+         that it names",
+    ))
 }
 
 /// Seconds by which two machines' clocks may differ.

@@ -13,6 +13,17 @@ pub enum Vouch {
     Zero,
 }
 
+impl Vouch {
+    /// The lower, the better.
+    fn rank(self) -> u8 {
+        match self {
+            Self::Good => 0,
+            Self::Zero => 1,
+            Self::Bad => 2,
+        }
+    }
+}
+
 /// What the nonce of `mac` says about a file whose MAC is right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Outcome {
@@ -79,6 +90,26 @@ impl Outcome {
         self.marked && self.tree && self.text == Vouch::Good
     }
 
+    /// Whether somebody may have written under this data key whose `mac` proves less than ours: a
+    /// `set` over a file by another tool leaves a tag withheld. An old `mac` of his stays good for as
+    /// long as the data key does.
+    #[must_use]
+    pub fn another_tool_may_have_written(self) -> bool {
+        !self.marked || self.text == Vouch::Zero || self.recipients == Vouch::Zero
+    }
+
+    /// Whether less can be said of this version than of an earlier one, in any respect.
+    #[must_use]
+    pub fn is_worse_than(self, earlier: Self) -> bool {
+        let text = !self.mac_only_encrypted && self.text.rank() > earlier.text.rank();
+        let lost = |now: bool, then: bool| then && !now;
+        lost(self.marked, earlier.marked)
+            || self.marked && earlier.marked && lost(self.tree, earlier.tree)
+            || self.marked
+                && earlier.marked
+                && (text || self.recipients.rank() > earlier.recipients.rank())
+    }
+
     /// Whether the recipients are as a holder of the data key left them.
     #[must_use]
     pub fn recipients_are_good(self) -> bool {
@@ -106,5 +137,33 @@ mod tests {
         check(true, true, Vouch::Good, Vouch::Zero, Verdict::RecipientsUnvouched);
         check(true, false, Vouch::Good, Vouch::Good, Verdict::Broken);
         check(false, false, Vouch::Good, Vouch::Good, Verdict::Sops);
+    }
+
+    #[test]
+    fn a_version_is_worse_if_it_is_in_any_respect() {
+        let outcome = |marked, text, recipients| Outcome {
+            marked,
+            tree: marked,
+            text,
+            recipients,
+            mac_only_encrypted: false,
+        };
+        let vouches = [Vouch::Good, Vouch::Zero, Vouch::Bad];
+        for (worse, text) in vouches.into_iter().enumerate() {
+            for (planted, recipients) in vouches.into_iter().enumerate() {
+                let now = outcome(true, text, recipients);
+                for (before, text) in vouches.into_iter().enumerate() {
+                    for (known, recipients) in vouches.into_iter().enumerate() {
+                        let earlier = outcome(true, text, recipients);
+                        let expect = worse > before || planted > known;
+                        assert_eq!(now.is_worse_than(earlier), expect, "{now:?} {earlier:?}");
+                    }
+                }
+                assert!(Outcome::sops(false).is_worse_than(now));
+                assert!(!now.is_worse_than(Outcome::sops(false)));
+            }
+        }
+        let broken = Outcome { tree: false, ..outcome(true, Vouch::Good, Vouch::Good) };
+        assert!(broken.is_worse_than(outcome(true, Vouch::Bad, Vouch::Bad)));
     }
 }

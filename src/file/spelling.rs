@@ -61,9 +61,11 @@ pub(crate) fn read(file: &EncryptedFile, keys: &FileKeys) -> Notes {
 /// Scalars and comments in the order of the text, those of the metadata left out: what the index of
 /// a note counts.
 pub(crate) fn leaves<'a>(doc: &'a Document, skip: &'a Skip) -> impl Iterator<Item = NodeId> + 'a {
-    doc.ids().filter(|&id| {
-        matches!(doc.node(id).kind(), NodeKind::Scalar | NodeKind::Comment) && !skip.contains(id)
-    })
+    doc.ids().filter(|&id| is_leaf(doc, id) && !skip.contains(id))
+}
+
+fn is_leaf(doc: &Document, id: NodeId) -> bool {
+    matches!(doc.node(id).kind(), NodeKind::Scalar | NodeKind::Comment)
 }
 
 /// Writes the plaintext: with the notes, or without those that do not hold.
@@ -325,7 +327,7 @@ fn alias_sites(file: &EncryptedFile, values: &Values, notes: &Notes) -> Vec<Alia
         .collect()
 }
 
-/// The leaf, then each collection that begins with it.
+/// The leaf, then each collection whose first leaf it is. Empty collections before it are no leaves.
 fn candidates(doc: &Document, leaf: NodeId) -> impl Iterator<Item = NodeId> + '_ {
     std::iter::successors(Some(leaf), move |&inner| {
         let parent = doc.node(inner).parent();
@@ -334,8 +336,8 @@ fn candidates(doc: &Document, leaf: NodeId) -> impl Iterator<Item = NodeId> + '_
         } else {
             parent
         };
-        let first = doc.items(container).next() == Some(inner)
-            || doc.entries(container).next().is_some_and(|(_, value)| value == inner);
+        let mut before = (container.index() + 1..inner.index()).rev().map(NodeId::new);
+        let first = !before.any(|id| is_leaf(doc, id));
         (first && doc.node(container).is_value()).then_some(container)
     })
 }

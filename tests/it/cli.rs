@@ -19,6 +19,7 @@ mod faults;
 mod keys;
 mod mistakes;
 mod peers;
+mod put_back;
 mod readme;
 mod set;
 mod start;

@@ -67,7 +67,7 @@ fn rotate_refuses_recipients_that_somebody_planted() {
     expect![[r#"
         exit 54
         --- stderr
-        error: a.yaml: the recipients were changed without the key: rotating would give the new data key to whoever was added
+        error: a.yaml: values and structure are authentic; the recipients were changed without the key: rotating would give the new data key to whoever was added
         hint: `waxseal recipients` shows who can open it; `waxseal updatekeys` puts it under the recipients of its creation rule, `waxseal reseal` vouches for those that it has
         hint: --accept-recipients goes on with those that the file names
     "#]]

@@ -10,7 +10,7 @@ fn peer(name: &str) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-fn sops(sandbox: &Sandbox, words: &[&str]) -> Option<Run> {
+pub(super) fn sops(sandbox: &Sandbox, words: &[&str]) -> Option<Run> {
     Some(sandbox.start(peer("sops")?, words, ""))
 }
 

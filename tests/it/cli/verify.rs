@@ -128,7 +128,7 @@ fn every_wrapped_key_is_compared() {
     assert!(run.stderr.contains("is another data key"), "{}", run.stderr);
 }
 
-fn git(sandbox: &Sandbox, words: &[&str]) {
+pub(super) fn git(sandbox: &Sandbox, words: &[&str]) {
     let status = sandbox
         .command("git")
         .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
