@@ -1,5 +1,7 @@
 //! `waxseal completion`.
 
+use clap_complete::{generate, shells};
+
 use super::context::Ctx;
 use super::error::Error;
 use super::exit::{self, Exit};
@@ -31,16 +33,13 @@ pub(crate) fn run(
     args: &CompletionArgs,
     mut grammar: clap::Command,
 ) -> Result<Exit, Error> {
-    use clap_complete::{Shell as Known, generate};
-
-    let shell = match args.shell {
-        Shell::Bash => Known::Bash,
-        Shell::Zsh => Known::Zsh,
-        Shell::Fish => Known::Fish,
-    };
     let name = grammar.get_name().to_owned();
     let mut script = Vec::new();
-    generate(shell, &mut grammar, name, &mut script);
+    match args.shell {
+        Shell::Bash => generate(shells::Bash, &mut grammar, name, &mut script),
+        Shell::Zsh => generate(shells::Zsh, &mut grammar, name, &mut script),
+        Shell::Fish => generate(shells::Fish, &mut grammar, name, &mut script),
+    }
     ctx.out.data(&script)?;
     Ok(exit::SUCCESS)
 }
