@@ -101,6 +101,7 @@ fn encrypt_input(
     check_is_sealed_kind(to)?;
     let mut notes = Vec::new();
     let (mut text, format) = (input.text, input.format);
+    plain::refuse_configuration(&input.name)?;
     plain::refuse_template(&text, format)?;
     if !args.allow_encrypted {
         plain::refuse_tokens(&text, format)?;
@@ -170,7 +171,10 @@ pub(crate) fn encrypt_anew(
     let marks = plain::Marks::of(&text);
     file::encrypt(text, format, &data_key, &options).map_err(|error| {
         let explained = explain::file(&error, Role::Plain);
-        if matches!(error, FileError::Parse(_)) { marks.hint(explained) } else { explained }
+        match error {
+            FileError::Parse(_) | FileError::NoDocument => marks.hint(explained),
+            _ => explained,
+        }
     })
 }
 
@@ -235,7 +239,7 @@ fn notes_on(sealed: &str, format: Format, shown: &Path) -> Vec<String> {
 }
 
 /// Whether no value and no comment is sealed.
-fn seals_nothing(sealed: &str) -> bool {
+pub(crate) fn seals_nothing(sealed: &str) -> bool {
     // The MAC is a token too.
     sealed.matches(encrypted_value::PREFIX).nth(1).is_none()
 }

@@ -4,11 +4,14 @@
 //! The library seals anything that is valid; here stands what nobody means. Invariant: a text is
 //! parsed once more only where it holds what gives such a mistake away.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use memchr::memmem;
 
 use super::error::Error;
 use super::exit;
-use super::open::{UNMERGED, holds_conflict};
+use super::open::{EMPTY, UNMERGED, holds_conflict};
 use crate::crypto::encrypted_value::{PREFIX, is_token};
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::file::{EncryptedFile, FileError};
@@ -51,21 +54,27 @@ fn is_template(doc: &Document, id: NodeId) -> bool {
 pub(crate) struct Marks {
     template: bool,
     conflict: bool,
+    empty: bool,
 }
 
 impl Marks {
     /// Looked for before the text is given away.
     pub(crate) fn of(text: &str) -> Self {
         let template = holds(text, "{{") || holds(text, "{%");
-        Self { template, conflict: holds_conflict(text) }
+        Self { template, conflict: holds_conflict(text), empty: text.is_empty() }
     }
 
     /// The error of the parser, with what to do.
     pub(crate) fn hint(&self, error: Error) -> Error {
-        if self.conflict {
-            return error.hint(UNMERGED);
+        if self.empty {
+            error.hint(EMPTY)
+        } else if self.conflict {
+            error.hint(UNMERGED)
+        } else if self.template {
+            error.hint(TEMPLATE)
+        } else {
+            error
         }
-        if self.template { error.hint(TEMPLATE) } else { error }
     }
 }
 
@@ -124,6 +133,16 @@ pub(crate) fn unread_by_sops(sealed: &str, format: Format) -> Option<String> {
         "{position}: sops does not read a file with a key that is no text ({}); waxseal does",
         doc.path_of(key)
     ))
+}
+
+/// Refuses to seal the configuration: nobody could read who can open what.
+pub(crate) fn refuse_configuration(name: &Path) -> Result<(), Error> {
+    if name.file_name() != Some(OsStr::new(".sops.yaml")) {
+        return Ok(());
+    }
+    let text = "the configuration itself is not encrypted: it says who can open which file";
+    Err(Error::new(exit::GENERIC, text)
+        .hint("recipients (age1…) are no secret; an identity, if one stands in it, has to go"))
 }
 
 fn holds(text: &str, what: &str) -> bool {

@@ -518,3 +518,57 @@ fn a_value_that_was_typed_into_the_sealed_file_is_explained() {
     "#]],
     );
 }
+
+#[test]
+fn a_file_that_the_shell_emptied_is_explained() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "");
+    check(
+        &sandbox,
+        &["decrypt", "a.yaml"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: a.yaml: sops metadata not found
+        hint: the file is empty: a shell that sends output into the file that is read empties it first; --in-place replaces it
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["encrypt", "a.yaml"],
+        &expect![[r#"
+        exit 92
+        --- stderr
+        error: a.yaml: there is nothing to encrypt: the file holds no document
+        hint: the file is empty: a shell that sends output into the file that is read empties it first; --in-place replaces it
+    "#]],
+    );
+    sandbox.write("a.json", "");
+    check(
+        &sandbox,
+        &["encrypt", "a.json"],
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: a.json: line 1, column 1: expected a JSON value, but the text ends
+        hint: the file is empty: a shell that sends output into the file that is read empties it first; --in-place replaces it
+    "#]],
+    );
+}
+
+#[test]
+fn the_configuration_is_not_encrypted() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.read(".sops.yaml");
+    check(
+        &sandbox,
+        &["encrypt", "-i", ".sops.yaml"],
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: .sops.yaml: the configuration itself is not encrypted: it says who can open which file
+        hint: recipients (age1…) are no secret; an identity, if one stands in it, has to go
+    "#]],
+    );
+    assert_eq!(sandbox.read(".sops.yaml"), config);
+}
