@@ -289,8 +289,14 @@ fn what_sops_will_not_read_is_told_to_a_terminal_only() {
         sandbox.write(name, plain);
         let shown = end(sandbox.at_terminal(&format!("encrypt -i {name}")));
         assert_eq!(shown, (format!("note: {name}: {note}\r\n"), 0));
+        let nothing = note.starts_with("no value");
+        let found = if nothing { "sealed; no value is encrypted" } else { "sealed" };
+        let told = if nothing { String::new() } else { format!("note: {name}: {note}\r\n") };
+        let shown = end(sandbox.at_terminal(&format!("verify {name}")));
+        assert_eq!(shown, (format!("{name}: {found}\r\n{told}"), 0));
         sandbox.write(name, plain);
         sandbox.run(&["encrypt", "-i", name]).ok();
+        assert_eq!(sandbox.run(&["verify", name]).ok(), format!("{name}: {found}\n"));
     }
     sandbox.write("e.yaml", "base: &x {a: 1}\nb: {<<: *x}\n");
     assert_eq!(end(sandbox.at_terminal("encrypt -i e.yaml")), (String::new(), 0));
