@@ -18,7 +18,7 @@ use crate::crypto::notes::{self, NoteKind, SpellingNote};
 use crate::document::subtree_end;
 use crate::document::{Document, NodeId, NodeKind};
 use crate::text::{Edits, Span, Splice, without_final_break};
-use crate::value::Scalar;
+use crate::value::{Scalar, ScalarType};
 
 /// The notes of one file by the node that they are for.
 #[derive(Default)]
@@ -192,13 +192,15 @@ fn write_places(
         }
         let mut span = doc.node(opened.node).span();
         removal.before(&mut put, span.start());
-        if opened.kind == crate::value::ScalarType::Comment
-            && doc.node(opened.node).kind() == NodeKind::Scalar
-        {
+        if opened.kind == ScalarType::Comment && doc.node(opened.node).kind() == NodeKind::Scalar {
             // `- ENC[…,type:comment]`: the dash goes with it.
             span = Span::new(dash_before(doc, span.start()), span.end());
             sites.list_comments.push(opened.node);
-            put(span, &|out| write_comment(values, opened, out));
+            let alone = starts_only_comments(doc, &values.opened[index..]);
+            put(span, &|out| {
+                out.push_str(if alone { "[] " } else { "" });
+                write_comment(values, opened, out);
+            });
             continue;
         }
         if let Some(note) = notes.token(opened.node) {
@@ -295,6 +297,14 @@ fn write_comment(values: &Values, opened: &Opened, out: &mut String) {
     // A line break would end the comment.
     let scalar = values.scalar(opened);
     out.push_str(&scalar.text().unwrap_or_default().replace(['\n', '\r'], " "));
+}
+
+/// Whether the first of these is the first item of a list that holds nothing but comments: SOPS writes
+/// `[] # …` so.
+fn starts_only_comments(doc: &Document, opened: &[Opened]) -> bool {
+    let list = doc.node(opened[0].node).parent();
+    let comments = opened.iter().take_while(|it| it.kind == ScalarType::Comment).map(|it| it.node);
+    doc.items(list).eq(comments.take_while(|&node| doc.node(node).parent() == list))
 }
 
 fn dash_before(doc: &Document, start: usize) -> usize {

@@ -21,9 +21,15 @@ const EXCEPTIONS: [(&str, &str); 1] = [(
 )];
 
 fn documents(suffix: &str) -> Vec<(String, String)> {
-    let own = [
+    let own: [(&str, &str); 4] = [
         ("values.yaml", include_str!("../../testdata/examples/values.yaml")),
         ("package.json", include_str!("../../testdata/examples/package.json")),
+        // sops makes list items of these comments, and they are all that the lists hold.
+        (
+            "comments.yaml",
+            "a:\n  - b: []  # one\n    c: []\n    # two\n    # three\nd: []\n# four\n",
+        ),
+        ("comments-in.yaml", "a: [\n  # one\n]\nb: [[\n  # two\n  # three\n]]\nc: 1\n"),
     ];
     let mut all: Vec<_> = own
         .iter()
