@@ -101,6 +101,11 @@ impl Ctx {
             .ok_or_else(|| Error::new(exit::GENERIC, "the clock is beyond the year 9999"))
     }
 
+    /// The configuration that was named, by flag or variable.
+    pub(crate) fn named_config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// Where the program was started.
     pub(crate) fn cwd(&self) -> &Path {
         &self.cwd

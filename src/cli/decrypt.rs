@@ -47,6 +47,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DecryptArgs) -> Result<Exit, Error> {
         Some(path) => Some(KeyPath::parse(path).map_err(|error| {
             let text = format!("error parsing --extract path: {error}");
             Error::new(exit::INVALID_EXTRACT, text)
+                .hint("in single quotes for the shell: '[\"key\"][0]'")
         })?),
         None => None,
     };

@@ -257,14 +257,15 @@ impl<'a> Session<'a> {
 }
 
 fn editor_error(error: &EditorError) -> Error {
-    let exit = match error {
-        EditorError::NoEditor
-        | EditorError::Unparsable
-        | EditorError::Start { .. }
-        | EditorError::Failed { .. } => exit::NO_EDITOR,
-        EditorError::Directory { .. } => exit::CANNOT_WRITE,
-    };
-    Error::of(exit, error)
+    match error {
+        EditorError::NoEditor | EditorError::Unparsable { .. } => Error::of(exit::NO_EDITOR, error),
+        EditorError::Start { .. } => Error::of(exit::NO_EDITOR, error)
+            .hint("set SOPS_EDITOR to an editor that is there, such as vim, nano or 'code --wait'"),
+        EditorError::Failed { .. } => Error::of(exit::NO_EDITOR, error)
+            .hint("an editor that ends with an error drops the edit, as `:cq` of vim does; if that was not \
+                   meant, set SOPS_EDITOR to another one"),
+        EditorError::Directory { .. } => Error::of(exit::CANNOT_WRITE, error),
+    }
 }
 
 /// What a new file begins with.

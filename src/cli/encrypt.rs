@@ -10,11 +10,12 @@ use super::exit::{self, Exit};
 use super::explain::{self, Role};
 use super::input::{Input, check_is_sealed_kind, format_of};
 use super::open::{self, Opened, Trust, format_name};
+use super::plain;
 use super::sealing::{self, Plan, SealArgs};
 use super::target::{Target, TargetArgs};
 use crate::crypto::encrypted_value;
 use crate::document::{Document, Format};
-use crate::file::{self, Consent, EncryptOptions, EncryptedFile, Verdict};
+use crate::file::{self, Consent, EncryptOptions, EncryptedFile, FileError, Verdict};
 use crate::keys::MasterKey;
 use crate::metadata::Metadata;
 
@@ -44,6 +45,9 @@ pub(crate) struct EncryptArgs {
     /// Write the file even if the rule selects no value at all
     #[arg(long)]
     pub(crate) allow_nothing: bool,
+    /// Encrypt values once more that are encrypted already, in a file without its sops entry
+    #[arg(long)]
+    pub(crate) allow_encrypted: bool,
     #[command(flatten)]
     pub(crate) seal: SealArgs,
 }
@@ -92,10 +96,16 @@ fn encrypt_input(
     input: Input,
 ) -> Result<Done, Error> {
     let plan = args.seal.plan(ctx, &input.name)?;
+    let shown = input.shown().to_owned();
     let to = args.output_type.unwrap_or_else(|| format_of(&input.name, args.input_type));
     check_is_sealed_kind(to)?;
     let mut notes = Vec::new();
     let (mut text, format) = (input.text, input.format);
+    plain::refuse_configuration(&input.name)?;
+    plain::refuse_template(&text, format)?;
+    if !args.allow_encrypted {
+        plain::refuse_tokens(&text, format)?;
+    }
     // What must still be there when the file is replaced.
     let original = (*target == Target::InPlace).then(|| text.clone());
     if to != format {
@@ -121,6 +131,9 @@ fn encrypt_input(
     };
     if !args.allow_nothing {
         check_something_is_sealed(&sealed, to, &plan)?;
+    }
+    if ctx.out.stderr_is_terminal {
+        notes.extend(notes_on(&sealed, to, &shown));
     }
     let Some(path) = path else {
         return Ok(Done { notes, ..Done::data(sealed.into_bytes()) });
@@ -155,8 +168,14 @@ pub(crate) fn encrypt_anew(
         nonces: plan.nonces,
         now: ctx.now()?,
     };
-    file::encrypt(text, format, &data_key, &options)
-        .map_err(|error| explain::file(&error, Role::Plain))
+    let marks = plain::Marks::of(&text);
+    file::encrypt(text, format, &data_key, &options).map_err(|error| {
+        let explained = explain::file(&error, Role::Plain);
+        match error {
+            FileError::Parse(_) | FileError::NoDocument => marks.hint(explained),
+            _ => explained,
+        }
+    })
 }
 
 /// The file that may hold the version before.
@@ -209,14 +228,29 @@ fn is_for(metadata: &Metadata, plan: &Plan) -> bool {
     of_file == of_plan && same_threshold && *metadata.policy() == plan.policy
 }
 
+/// What somebody at a terminal should know of a file that was sealed.
+fn notes_on(sealed: &str, format: Format, shown: &Path) -> Vec<String> {
+    let mut notes = Vec::new();
+    if seals_nothing(sealed) {
+        notes.push("no value in it is encrypted".to_owned());
+    }
+    notes.extend(plain::unread_by_sops(sealed, format));
+    notes.iter().map(|note| format!("{}: {note}", shown.display())).collect()
+}
+
+/// Whether no value and no comment is sealed.
+pub(crate) fn seals_nothing(sealed: &str) -> bool {
+    // The MAC is a token too.
+    sealed.matches(encrypted_value::PREFIX).nth(1).is_none()
+}
+
 /// A rule that selects nothing is a mistake: the file would go to git as it is.
 pub(crate) fn check_something_is_sealed(
     sealed: &str,
     format: Format,
     plan: &Plan,
 ) -> Result<(), Error> {
-    // The MAC is a token too.
-    if sealed.matches(encrypted_value::PREFIX).nth(1).is_some() {
+    if !seals_nothing(sealed) {
         return Ok(());
     }
     // What is not in the metadata is plaintext.

@@ -9,7 +9,7 @@ pub(crate) const SUCCESS: Exit = 0;
 pub(crate) const GENERIC: Exit = 1;
 /// The input cannot be read, or its plaintext does not parse.
 pub(crate) const CANNOT_READ: Exit = 2;
-/// The output cannot be written.
+/// The output cannot be written. As in SOPS also: there is no such help topic.
 pub(crate) const CANNOT_WRITE: Exit = 3;
 /// The result cannot be written in the format that it should have.
 pub(crate) const CANNOT_EXPRESS: Exit = 4;

@@ -41,9 +41,15 @@ pub(crate) fn file(error: &FileError, role: Role) -> Error {
         | FileError::ForbiddenInMetadata { .. }
         | FileError::Metadata(_)
         | FileError::NotFound { .. }
+        | FileError::Anchored { .. }
         | FileError::Random => Error::of(exit::GENERIC, error),
-        FileError::NotSealed { .. } | FileError::Open { .. } | FileError::CommentAsValue { .. } => {
+        FileError::NotSealed { .. } => Error::of(exit::CANNOT_DECRYPT, error)
+            .hint("if you typed it into the encrypted file: take the line back, then `waxseal set`")
+            .hint(HISTORY),
+        FileError::Open { .. } | FileError::CommentAsValue { .. } => {
             Error::of(exit::CANNOT_DECRYPT, error)
+                .hint("take the line back from a version that opens, then `waxseal set` or `edit`")
+                .hint(HISTORY)
         }
         FileError::MacMissing
         | FileError::MacUnreadable
@@ -55,10 +61,14 @@ pub(crate) fn file(error: &FileError, role: Role) -> Error {
 }
 
 fn broken(error: &FileError) -> Error {
-    Error::of(exit::BROKEN, error)
-        .hint("compare it with an earlier version: git log -p shows who changed what")
-        .hint("if the change was meant, `waxseal reseal` vouches for the file after a review")
+    Error::of(exit::BROKEN, error).hint(HISTORY).hint(
+        "if the change was meant, or a merge of two branches brought it, `waxseal reseal` \
+             vouches for the file after a review",
+    )
 }
+
+/// Who did it.
+const HISTORY: &str = "compare it with an earlier version: git log -p shows who changed what";
 
 /// No key gave the data key of a file.
 pub(crate) fn recover(error: &RecoverError) -> Error {

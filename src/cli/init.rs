@@ -15,8 +15,8 @@ use crate::secret::SecretText;
 
 /// Make what is needed to start: an age identity if you have none, and a .sops.yaml
 ///
-/// The identity goes where sops and waxseal look for one. Prints the recipient to share with those
-/// who are to seal files for you.
+/// The identity goes where sops and waxseal look for one, the configuration here or where --config
+/// says. Prints the recipient to share with those who are to seal files for you.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct InitArgs {
     /// Use this age recipient instead of an identity of this machine
@@ -89,10 +89,16 @@ fn new_recipient(ctx: &Ctx) -> Result<String, Error> {
     Ok(new.recipient)
 }
 
-/// Writes `.sops.yaml` unless there is one here or above. One that does not name a recipient who was
-/// asked for is an error: nothing is sealed for him.
+/// Writes `.sops.yaml` unless there is one here or above, or the file that was named unless it is
+/// there. One that does not name a recipient who was asked for is an error: nothing is sealed for
+/// him.
 fn write_config(ctx: &Ctx, recipient: &str, asked_for: bool) -> Result<(), Error> {
-    if let Some(config) = find_config(ctx.cwd()).config {
+    let named = ctx.named_config();
+    let found = match named {
+        Some(named) => named.exists().then(|| named.to_owned()),
+        None => find_config(ctx.cwd()).config,
+    };
+    if let Some(config) = found {
         let names = fs::read(&config).is_ok_and(|text| text.contains(recipient));
         if asked_for && !names {
             let text = "is there already, and does not name this recipient; nothing was changed";
@@ -102,7 +108,7 @@ fn write_config(ctx: &Ctx, recipient: &str, asked_for: bool) -> Result<(), Error
         ctx.out.note(&format!("{} is left as it is", config.display()));
         return Ok(());
     }
-    let path = PathBuf::from(".sops.yaml");
+    let path = named.unwrap_or(Path::new(".sops.yaml")).to_owned();
     let content = CONFIG.replace("RECIPIENT", recipient).into_bytes();
     let write = Write { before: Expected::Nothing, ..Write::new(&path, content) };
     write.run().map(|_| ()).map_err(|error| write_error(&error, &path))?;

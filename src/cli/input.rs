@@ -45,7 +45,12 @@ impl Input {
             Err(_) => None,
         };
         if let Some(problem) = problem {
-            return Err(read_error(&problem, missing).about(path));
+            let error = read_error(&problem, missing).about(path);
+            return Err(match problem {
+                ReadError::NotFound if path == Path::new("-") => error.hint(DASH),
+                ReadError::IsDirectory => error.hint(DIRECTORY),
+                _ => error,
+            });
         }
         check_is_sealed_kind(format).map_err(|error| error.about(path))?;
         let text = fs::read(path).map_err(|error| read_error(&error, missing).about(path))?;
@@ -60,6 +65,12 @@ impl Input {
         let name = name_instead.unwrap_or(Path::new("")).to_owned();
         let format = format_of(&name, type_flag);
         let shown = Path::new("standard input");
+        if format == Format::Binary && type_flag.is_none() && name_instead.is_none() {
+            let text = "nothing says what it is, and binary data is not sealed yet";
+            return Err(Error::new(exit::GENERIC, text)
+                .about(shown)
+                .hint("say --input-type yaml, json or toml"));
+        }
         check_is_sealed_kind(format).map_err(|error| error.about(shown))?;
         Ok(Self { path: None, name, format, text: read_stdin().map_err(|it| it.about(shown))? })
     }
@@ -110,3 +121,10 @@ pub(crate) fn read_error(error: &ReadError, missing: Exit) -> Error {
     };
     Error::of(exit, error)
 }
+
+/// As in sops.
+const DASH: &str = "`-` is a name like any other: `decrypt` and `encrypt` read standard input where no \
+                    file is named";
+
+/// No command walks through folders.
+const DIRECTORY: &str = "name the files in it: `git ls-files '*.yaml'` lists those of a repository";

@@ -10,6 +10,7 @@
 
 mod bar;
 mod batch;
+mod completion;
 mod consent;
 mod context;
 mod convert;
@@ -19,6 +20,7 @@ mod encrypt;
 mod error;
 mod exit;
 mod explain;
+mod former;
 mod init;
 mod input;
 mod integrity;
@@ -26,6 +28,7 @@ mod key_diff;
 mod keygen;
 mod open;
 mod output;
+mod plain;
 mod recipients;
 mod reseal;
 mod rotate;
@@ -39,8 +42,8 @@ mod verify;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use self::context::{Ctx, GlobalArgs};
 use self::error::{Error, Voice};
@@ -73,6 +76,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Reseal(reseal::ResealArgs),
     Recipients(recipients::RecipientsArgs),
+    Completion(completion::CompletionArgs),
 }
 
 /// The program.
@@ -84,9 +88,10 @@ pub fn main() -> ExitCode {
 fn run(words: impl Iterator<Item = OsString>) -> Exit {
     let env = Env::of_process();
     let out = Output::new(&env, Voice::Waxseal);
-    let cli = match Cli::try_parse_from(words) {
+    let words: Vec<OsString> = words.collect();
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return usage(&out, &error),
+        Err(error) => return usage(&out, &error, &words),
     };
     let done =
         Ctx::new(env, Voice::Waxseal, &cli.globals).and_then(|ctx| dispatch(&ctx, &cli.command));
@@ -108,6 +113,7 @@ fn dispatch(ctx: &Ctx, command: &Command) -> Result<Exit, Error> {
         Command::Verify(args) => verify::run(ctx, args),
         Command::Reseal(args) => reseal::run(ctx, args),
         Command::Recipients(args) => recipients::run(ctx, args),
+        Command::Completion(args) => completion::run(ctx, args, Cli::command()),
     }
 }
 
@@ -119,11 +125,31 @@ fn fail(out: &Output, error: &Error) -> Exit {
 }
 
 /// Help and version are data; what cannot be understood is an error, and never on standard output.
-fn usage(out: &Output, error: &clap::Error) -> Exit {
+fn usage(out: &Output, error: &clap::Error, words: &[OsString]) -> Exit {
+    let topic = words.get(1).is_some_and(|word| word == "help" || word == "completion");
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let text = error.render().to_string();
             out.data(text.as_bytes()).map_or_else(|error| fail(out, &error), |()| exit::SUCCESS)
+        }
+        // As sops has it where there is no such help topic, or no such shell.
+        ErrorKind::InvalidSubcommand | ErrorKind::InvalidValue if topic => {
+            out.line(error.render().to_string().trim_end());
+            exit::CANNOT_WRITE
+        }
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
+            let text = error.render().to_string();
+            match former::instead(words) {
+                Some(hint) => {
+                    let line = text.lines().next().unwrap_or_default();
+                    let line = line.strip_prefix("error: ").unwrap_or(line);
+                    fail(out, &Error::new(exit::GENERIC, line).hint(hint))
+                }
+                None => {
+                    out.line(text.trim_end());
+                    exit::GENERIC
+                }
+            }
         }
         // As sops has it where the file is missing.
         kind => {

@@ -123,8 +123,11 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
     // No rule is needed to read a file; what a matching one says counts.
     let rule = ctx.rules()?.find(&ctx.absolute(&input.name))?.rule();
     let explain = |error| explain::file(&error, Role::Encrypted);
-    let unmerged = holds_conflict(&input.text);
+    let (unmerged, empty) = (holds_conflict(&input.text), input.text.is_empty());
     let encrypted = EncryptedFile::parse(input.text, input.format).map_err(|error| {
+        if empty {
+            return Error::of(exit::GENERIC, &error).hint(EMPTY);
+        }
         let error = explain(error);
         if unmerged { error.hint(UNMERGED) } else { error }
     })?;
@@ -142,14 +145,18 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
 }
 
 /// Whether git left the marks of a merge conflict.
-fn holds_conflict(text: &str) -> bool {
+pub(crate) fn holds_conflict(text: &str) -> bool {
     ["<<<<<<< ", ">>>>>>> "].iter().all(|mark| {
         text.match_indices(mark).any(|(at, _)| at == 0 || text[..at].ends_with(['\n', '\r']))
     })
 }
 
+/// What empties a file that is to be read.
+pub(crate) const EMPTY: &str = "the file is empty: a shell that sends output into the file that is read \
+                                empties it first; --in-place replaces it";
+
 /// What to do about a conflict.
-const UNMERGED: &str = "a merge left its marks in the file: settle it, `mac` and `lastmodified` from \
+pub(crate) const UNMERGED: &str = "a merge left its marks in the file: settle it, `mac` and `lastmodified` from \
                         one side, then review the text and `waxseal reseal` it";
 
 /// A format by its name on the command line.

@@ -10,7 +10,7 @@ use super::exit::{self, Exit};
 use super::explain::{self, Role};
 use super::input::Input;
 use super::key_diff::{same_key, shown};
-use super::open::format_name;
+use super::open::{UNMERGED, format_name, holds_conflict};
 use super::rules::Lookup;
 use crate::document::Format;
 use crate::file::EncryptedFile;
@@ -39,8 +39,11 @@ pub(crate) fn run(ctx: &Ctx, args: &RecipientsArgs) -> Result<Exit, Error> {
 
 fn list(ctx: &Ctx, args: &RecipientsArgs, path: &Path) -> Result<Done, Error> {
     let input = Input::file(path, None, args.input_type, exit::NO_FILE)?;
-    let file = EncryptedFile::parse(input.text, input.format)
-        .map_err(|error| explain::file(&error, Role::Encrypted))?;
+    let unmerged = holds_conflict(&input.text);
+    let file = EncryptedFile::parse(input.text, input.format).map_err(|error| {
+        let error = explain::file(&error, Role::Encrypted);
+        if unmerged { error.hint(UNMERGED) } else { error }
+    })?;
     let rule = match ctx.rules()?.find(&ctx.absolute(path))? {
         Lookup::Rule(rule) => Some(rule),
         Lookup::NoRules | Lookup::NoMatch { .. } => None,

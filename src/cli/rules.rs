@@ -49,6 +49,8 @@ pub(crate) enum Lookup {
     NoMatch {
         /// The configuration.
         config: PathBuf,
+        /// What its rules were held against.
+        subject: String,
     },
     /// The first rule that matches.
     Rule(Box<Rule>),
@@ -97,7 +99,10 @@ impl Rules {
         match found.config.rule_for(&found.folder, file) {
             Ok(Some(rule)) => Ok(Lookup::Rule(Box::new(found.rule(rule)))),
             Ok(None) => Ok(Lookup::NoRules),
-            Err(RuleError::NoMatch) => Ok(Lookup::NoMatch { config: found.path.clone() }),
+            Err(RuleError::NoMatch) => Ok(Lookup::NoMatch {
+                config: found.path.clone(),
+                subject: config::subject(&found.folder, file),
+            }),
             Err(RuleError::Invalid(error)) => {
                 Err(Error::of(exit::GENERIC, &error).about(&found.path))
             }

@@ -61,13 +61,16 @@ impl SealArgs {
     pub(crate) fn plan(&self, ctx: &Ctx, name: &Path) -> Result<Plan, Error> {
         let rules = ctx.rules()?;
         let lookup = rules.find(&ctx.absolute(name))?;
-        if let Lookup::NoMatch { config } = &lookup {
-            return Err(no_match(config));
+        if let Lookup::NoMatch { config, subject } = &lookup {
+            return Err(no_match(config, subject));
         }
         let rule = lookup.rule();
         let from_flags = self.keys(ctx);
         let (groups, origin) = match (&rule, from_flags.is_empty()) {
             (_, false) => (vec![from_flags], "--age or SOPS_AGE_RECIPIENTS"),
+            (Some(rule), true) if rule.groups.iter().all(Vec::is_empty) => {
+                return Err(no_keys(&rule.name));
+            }
             (Some(rule), true) => (rule.groups.clone(), rule.name.as_str()),
             (None, true) => return Err(no_config()),
         };
@@ -144,11 +147,20 @@ impl SealArgs {
 }
 
 /// No creation rule matches a file.
-pub(crate) fn no_match(config: &Path) -> Error {
+pub(crate) fn no_match(config: &Path, subject: &str) -> Error {
     let text = format!("no matching creation rules found in {}", config.display());
     Error::new(exit::GENERIC, text)
         .sops("error loading config: no matching creation rules found")
-        .hint("add a rule whose path_regex matches this file, or one without path_regex at the end")
+        .hint(format!(
+            "add a rule whose path_regex matches \"{subject}\", or one without path_regex at the end"
+        ))
+}
+
+/// A creation rule names no key at all.
+fn no_keys(rule: &str) -> Error {
+    Error::new(exit::GENERIC, format!("{rule} names nobody who could open the file"))
+        .sops("Could not generate data key: [empty key group provided]")
+        .hint("give it a line `age:` with recipients (age1…); `waxseal init` prints yours")
 }
 
 /// Neither a creation rule nor a flag names a key.

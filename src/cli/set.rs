@@ -12,7 +12,7 @@ use super::explain::{self, Role};
 use super::input::{read_error, read_stdin};
 use super::open::{self, MacArgs, Opened, ReadArgs};
 use crate::document::{Document, Format, NodeId, NodeKind};
-use crate::file::{self, Consent, FileError};
+use crate::file::{self, Consent, FileError, Verdict};
 use crate::os::fs;
 use crate::path::{KeyPath, Step};
 use crate::value::{Scalar, ScalarType, Tree};
@@ -36,6 +36,9 @@ pub(crate) struct SetArgs {
     /// Read the JSON from standard input
     #[arg(long)]
     pub(crate) value_stdin: bool,
+    /// The value is a text as it stands, not JSON; a text of one line loses its line break
+    #[arg(long)]
+    pub(crate) value_text: bool,
     /// Do nothing if the value is there already
     #[arg(long)]
     pub(crate) idempotent: bool,
@@ -114,12 +117,19 @@ pub(crate) fn run_unset(ctx: &Ctx, args: &UnsetArgs) -> Result<Exit, Error> {
 }
 
 fn finish(ctx: &Ctx, path: &Path, opened: Opened, text: String) -> Result<Done, Error> {
+    let is_sealed = opened.file.outcome().verdict() == Verdict::Sealed;
     let sealed = opened
         .file
         .reencrypt(text, opened.nonces(), ctx.now()?, Consent::AsBefore)
         .map_err(|error| explain::file(&error, Role::Plain))?;
     consent::check_new_plain_values(&opened, &sealed)?;
-    Ok(Done::replace(path, opened.text(), sealed.into_bytes()))
+    let done = Done::replace(path, opened.text(), sealed.into_bytes());
+    let note = format!(
+        "{}: written, but not sealed: `waxseal verify` says why, `waxseal reseal` vouches for it",
+        path.display()
+    );
+    let notes = if is_sealed || done.write.is_none() { Vec::new() } else { vec![note] };
+    Ok(Done { notes, ..done })
 }
 
 fn files_and_path(words: &[OsString], usage: &str) -> Result<(Vec<PathBuf>, KeyPath), Error> {
@@ -129,7 +139,9 @@ fn files_and_path(words: &[OsString], usage: &str) -> Result<(Vec<PathBuf>, KeyP
     }
     let malformed = |text: String| Error::new(exit::INVALID_SET, text);
     let path = path.to_str().ok_or_else(|| malformed("the key path is not UTF-8".to_owned()))?;
-    let path = KeyPath::parse(path).map_err(|error| malformed(error.to_string()))?;
+    let path = KeyPath::parse(path).map_err(|error| {
+        malformed(error.to_string()).hint("in single quotes for the shell: '[\"key\"][0]'")
+    })?;
     if path.0.is_empty() {
         return Err(malformed("the key path is empty; write [\"key\"][0]".to_owned()));
     }
@@ -137,7 +149,7 @@ fn files_and_path(words: &[OsString], usage: &str) -> Result<(Vec<PathBuf>, KeyP
 }
 
 fn no_file(usage: &str) -> Error {
-    Error::new(exit::NO_FILE, format!("no file specified: {usage}"))
+    Error::new(exit::NO_FILE, format!("too few words: {usage}"))
 }
 
 /// The JSON, wherever it is. No error shows a part of it.
@@ -151,9 +163,14 @@ fn read_value(args: &SetArgs, word: Option<&OsString>) -> Result<Tree, Error> {
             .ok_or_else(|| Error::new(exit::INVALID_SET, "the value is not UTF-8"))?
             .to_owned(),
     };
+    if args.value_text {
+        // `echo`, `pass` and editors end a line that is meant without its end.
+        let line = json.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+        return Ok(Tree::str(line.filter(|line| !line.contains('\n')).unwrap_or(&json)));
+    }
     let malformed = |problem: &dyn std::fmt::Display| {
         Error::new(exit::INVALID_SET, format!("the value is not JSON: {problem}"))
-            .hint("a string needs its quotes: '\"text\"'")
+            .hint("a string needs its quotes: '\"text\"'; --value-text takes it without")
     };
     let doc = Document::parse(json, Format::Json).map_err(|error| malformed(&error))?;
     if let Some(error) = doc.duplicate_key() {

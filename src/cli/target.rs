@@ -15,7 +15,7 @@ pub(crate) struct TargetArgs {
     #[arg(short, long)]
     pub(crate) in_place: bool,
     /// Write the result to this file instead of standard output
-    #[arg(long, value_name = "FILE", value_parser = any_path(), overrides_with = "output")]
+    #[arg(short, long, value_name = "FILE", value_parser = any_path(), overrides_with = "output")]
     pub(crate) output: Option<PathBuf>,
     /// Write the results into this folder, under the names and folders that the files have
     #[arg(long, value_name = "DIR", value_parser = any_path(), overrides_with = "output_dir")]

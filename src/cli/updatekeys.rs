@@ -56,7 +56,7 @@ fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> 
     let rule = match ctx.rules()?.find(&ctx.absolute(path))? {
         Lookup::Rule(rule) => rule,
         Lookup::NoRules => return Err(no_config()),
-        Lookup::NoMatch { config } => return Err(no_match(&config)),
+        Lookup::NoMatch { config, subject } => return Err(no_match(&config, &subject)),
     };
     check(&rule.groups, &rule.name)?;
     let encrypted = EncryptedFile::parse(input.text.clone(), input.format)

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::batch::{self, Done, Order};
 use super::context::Ctx;
+use super::encrypt::seals_nothing;
 use super::error::{Error, shorten};
 use super::exit::{self, Exit};
 use super::input::Input;
 use super::integrity::{code, describe, with_hint, words};
 use super::key_diff::{same_groups, same_key, shown};
 use super::open::{self, Opened, ReadArgs, Trust};
+use super::plain;
 use super::sealing::keys_of;
 use crate::document::Format;
 use crate::file::{Outcome, Vouch};
@@ -53,7 +55,6 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<Exit, Error> {
 }
 
 fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
-    let line = |outcome| format!("{}: {}\n", path.display(), words(outcome)).into_bytes();
     let input = Input::file(path, None, args.read.input_type, exit::NO_FILE)?;
     let format = input.format;
     let opened = match open::open_for_review(ctx, input, Trust::Verified) {
@@ -64,15 +65,42 @@ fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
         }
         Err(error) => return Err(error),
     };
-    let mut done = Done::data(line(opened.file.outcome()));
-    let finding = if args.keys { compare_keys(ctx, &opened, &mut done) } else { Ok(()) };
-    let finding = finding.and_then(|()| match &args.since {
-        Some(reference) => compare_versions(ctx, args, path, format, reference, &opened),
-        None => Ok(()),
-    });
-    let finding = finding.and_then(|()| judge(args, &opened));
+    let mut keys = Done::default();
+    let opening = if args.keys { compare_keys(ctx, &opened, &mut keys) } else { Ok(()) };
+    let since = args.since.as_deref();
+    let stepping = since
+        .map_or(Ok(()), |reference| compare_versions(ctx, args, path, format, reference, &opened));
+    let differs = stepping.as_ref().err().zip(since);
+    let line = found(&opened, opening.is_err(), differs);
+    let mut done = Done::data(format!("{}: {line}\n", path.display()).into_bytes());
+    done.data.extend_from_slice(&keys.data);
+    if ctx.out.stderr_is_terminal {
+        let note = plain::unread_by_sops(opened.text(), format);
+        done.notes.extend(note.map(|note| format!("{}: {note}", path.display())));
+    }
+    let finding = opening.and(stepping).and_then(|()| judge(args, &opened));
     done.finding = finding.err().map(|error| error.about(path));
     Ok(done)
+}
+
+/// What was found, in a line: whatever else fails stands beside the word, which alone would promise
+/// too much.
+fn found(opened: &Opened, keys_differ: bool, differs: Option<(&Error, &str)>) -> String {
+    let mut line = words(opened.file.outcome());
+    if keys_differ {
+        line.push_str("; wrapped keys differ");
+    }
+    if let Some((error, reference)) = differs {
+        let what = match error.exit() {
+            exit::BROKEN | exit::RESPELLED | exit::RECIPIENTS | exit::NO_SEAL => "fails against",
+            _ => "not compared with",
+        };
+        line = format!("{line}; {what} {reference}");
+    }
+    if seals_nothing(opened.text()) {
+        line.push_str("; no value is encrypted");
+    }
+    line
 }
 
 fn judge(args: &VerifyArgs, opened: &Opened) -> Result<(), Error> {

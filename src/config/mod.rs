@@ -5,9 +5,10 @@
 //!
 //! Invariants: a wrong type anywhere, or a text that is no YAML, fails the whole configuration;
 //! what is wrong with one rule only (two selections, a bad regex, a bad key) fails when that rule is
-//! reached, as in SOPS. Keys that are not known are ignored.
+//! reached, as in SOPS. Keys that are not known are ignored, unless they are nearly a known one.
 
 mod keys;
+mod known;
 mod read;
 mod rule;
 
@@ -113,7 +114,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// If it is no YAML, has a key twice, or has something of a wrong type.
+    /// If it is no YAML, has a key twice or nearly a known one, or has something of a wrong type.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let document = Document::parse(text.to_owned(), Format::Yaml)?;
         if let Some(duplicate) = document.duplicate_key() {
@@ -122,7 +123,9 @@ impl Config {
         let reader = Reader::new(&document);
         let mut config = Self { rules: None, stores: Stores::default(), destination_rules: None };
         let Some(root) = reader.root()? else { return Ok(config) };
-        for Entry { name, value, .. } in reader.map(root, "the configuration")? {
+        let entries = reader.map(root, "the configuration")?;
+        known::check(&reader, &entries, known::ROOT, "the configuration")?;
+        for Entry { name, value, .. } in entries {
             match name.as_str() {
                 "creation_rules" => {
                     let rules = reader.list(value, "creation_rules")?;
@@ -208,14 +211,18 @@ impl From<ParseError> for ConfigError {
 impl Stores {
     fn read(reader: &Reader<'_>, at: NodeId) -> Result<Self, ConfigError> {
         let mut stores = Self::default();
-        for Entry { name, value, .. } in reader.map(at, "stores")? {
+        let entries = reader.map(at, "stores")?;
+        known::check(reader, &entries, known::STORES, "stores")?;
+        for Entry { name, value, .. } in entries {
             let indent = match name.as_str() {
                 "yaml" => &mut stores.yaml_indent,
                 "json" => &mut stores.json_indent,
                 "json_binary" => &mut stores.json_binary_indent,
                 _ => continue,
             };
-            for Entry { name, value, .. } in reader.map(value, &name)? {
+            let entries = reader.map(value, &name)?;
+            known::check(reader, &entries, &["indent"], &name)?;
+            for Entry { name, value, .. } in entries {
                 if name == "indent" {
                     *indent = reader.integer(value, "indent")?;
                 }
@@ -227,7 +234,7 @@ impl Stores {
 
 /// What a path regex is matched with: the path from the configuration's directory, or the whole path
 /// of a file elsewhere.
-fn subject(config_dir: &Path, file: &Path) -> String {
+pub(crate) fn subject(config_dir: &Path, file: &Path) -> String {
     let file = clean(file);
     let file = file.to_string_lossy();
     let prefix = format!("{}/", clean(config_dir).to_string_lossy());

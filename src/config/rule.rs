@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use super::keys::{foreign, parse_keys, with_profile};
+use super::known;
 use super::read::{Entry, Reader};
 use super::{ConfigError, CreationRule, Integrity, Nonces};
 use crate::document::NodeId;
@@ -48,6 +49,7 @@ impl RuleEntry {
     /// Fails if something is of a wrong type; what else is wrong is kept for when it is reached.
     pub(super) fn read(reader: &Reader<'_>, at: NodeId) -> Result<Self, ConfigError> {
         let entries = reader.map(at, "a creation rule")?;
+        known::check(reader, &entries, known::RULE, "a creation rule")?;
         let get = |name: &str| entries.iter().find(|entry| entry.name == name);
         let text =
             |name: &str| get(name).map_or(Ok(String::new()), |it| reader.text(it.value, name));
@@ -248,6 +250,7 @@ impl GroupKeys {
             return Err(reader.error(at, "too much is merged here"));
         }
         let entries = reader.map(at, "a key group")?;
+        known::check(reader, &entries, known::GROUP, "a key group")?;
         let get = |name: &str| entries.iter().find(|entry| entry.name == name);
         if let Some(entry) = get("merge") {
             for item in reader.list(entry.value, "merge")?.unwrap_or_default() {
@@ -304,7 +307,14 @@ fn read_foreign(
     fields: &[(&str, &str)],
 ) -> Result<MasterKey, ConfigError> {
     let (mut texts, mut context) = (Vec::new(), None);
-    for Entry { name, value, .. } in reader.map(at, &format!("an item of {what}"))? {
+    let what = format!("an item of {what}");
+    let entries = reader.map(at, &what)?;
+    let mut known: Vec<&str> = fields.iter().map(|(here, _)| *here).collect();
+    if kind == KeyKind::Kms {
+        known.push("context");
+    }
+    known::check(reader, &entries, &known, &what)?;
+    for Entry { name, value, .. } in entries {
         if let Some((_, field)) = fields.iter().find(|(here, _)| *here == name) {
             texts.push((*field, reader.text(value, &name)?));
         } else if kind == KeyKind::Kms && name == "context" {

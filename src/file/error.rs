@@ -114,6 +114,18 @@ pub enum FileError {
         /// The place.
         path: KeyPath,
     },
+    /// What is to go has an anchor that an alias outside of it names.
+    #[error(
+        "{path} cannot go: the alias at {position} ({alias}) stands for a part of it; set or unset that first"
+    )]
+    Anchored {
+        /// What is to go.
+        path: KeyPath,
+        /// Where the alias stands.
+        position: Position,
+        /// Under which keys.
+        alias: KeyPath,
+    },
     /// The written text did not read back as intended: nothing was written.
     #[error(
         "{position}: what would be written does not read back as it should; nothing was changed"

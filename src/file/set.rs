@@ -1,7 +1,8 @@
 //! Changes of single places in a plaintext: `set`, `unset`, `--extract`.
 
-use super::error::FileError;
+use super::error::{FileError, place_of};
 use super::set_check::{check_set, check_unset};
+use super::walk::Skip;
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::path::{KeyPath, Step};
 use crate::text::Edits;
@@ -146,7 +147,7 @@ fn wrapped(rest: &[Step], value: &Tree) -> Tree {
 ///
 /// # Errors
 ///
-/// If there is no such place.
+/// If there is no such place, or an alias elsewhere stands for a part of it.
 pub fn unset(doc: &Document, path: &KeyPath) -> Result<String, FileError> {
     let not_found = || FileError::NotFound { path: path.clone() };
     let (last, above) = path.0.split_last().ok_or_else(not_found)?;
@@ -157,6 +158,10 @@ pub fn unset(doc: &Document, path: &KeyPath) -> Result<String, FileError> {
         _ => None,
     };
     let target = target.ok_or_else(not_found)?;
+    if let Some(alias) = alias_of(doc, target) {
+        let (position, alias) = place_of(doc, alias);
+        return Err(FileError::Anchored { path: path.clone(), position, alias });
+    }
     let mut text = doc.remove(target).apply(doc.text());
     if doc.format() == Format::Yaml && above.is_empty() {
         // Without its last entry a collection at the root of a YAML text is none, and no document.
@@ -168,6 +173,20 @@ pub fn unset(doc: &Document, path: &KeyPath) -> Result<String, FileError> {
         };
     }
     check_unset(doc, text, target)
+}
+
+/// An alias outside of an entry or item that stands for a part of it.
+fn alias_of(doc: &Document, target: NodeId) -> Option<NodeId> {
+    let inside = Skip::new(doc, &[target]);
+    let anchored =
+        doc.ids().any(|id| doc.node(id).kind() == NodeKind::Anchor && inside.contains(id));
+    if !anchored {
+        return None;
+    }
+    let outside =
+        doc.ids().filter(|&id| doc.node(id).kind() == NodeKind::Alias && !inside.contains(id));
+    let mut outside = outside.filter(|&id| id > target);
+    outside.find(|&id| doc.alias_target(id).is_some_and(|it| inside.contains(it)))
 }
 
 fn emptied_root(doc: &Document, root: NodeId) -> String {

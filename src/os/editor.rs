@@ -31,22 +31,29 @@ pub enum EditorError {
     #[error("no editor: set SOPS_EDITOR or EDITOR, or install one of vim, nano, vi")]
     NoEditor,
     /// The variable that names the editor is no command line.
-    #[error("the editor cannot be started: the quotes in SOPS_EDITOR or EDITOR do not match")]
-    Unparsable,
+    #[error("the editor cannot be started: the quotes in {variable} do not match")]
+    Unparsable {
+        /// Which variable.
+        variable: &'static str,
+    },
     /// The editor could not be started.
-    #[error("the editor {program} cannot be started: {source}")]
+    #[error("the editor {program}{} cannot be started: {source}", origin(*variable))]
     Start {
         /// What was started.
         program: String,
+        /// The variable that names it, if one does.
+        variable: Option<&'static str>,
         /// Why it did not.
         #[source]
         source: io::Error,
     },
     /// The editor reported a failure.
-    #[error("the editor {program} failed ({status}): nothing is changed")]
+    #[error("the editor {program}{} failed ({status}): nothing is changed", origin(*variable))]
     Failed {
         /// What was started.
         program: String,
+        /// The variable that names it, if one does.
+        variable: Option<&'static str>,
         /// How it ended.
         status: ExitStatus,
     },
@@ -64,6 +71,8 @@ pub enum EditorError {
 /// An editor and its arguments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Editor {
+    /// The variable that names it; `None`: it was found in PATH.
+    variable: Option<&'static str>,
     program: String,
     arguments: Vec<String>,
 }
@@ -75,17 +84,27 @@ impl Editor {
     ///
     /// If there is none, or the variable cannot be split into words.
     pub fn of_user(env: &Env) -> Result<Self, EditorError> {
-        if let Some(line) = env.editor() {
-            let mut words = shlex::split(&line).ok_or(EditorError::Unparsable)?.into_iter();
+        if let Some((variable, line)) = env.editor() {
+            let words = shlex::split(&line).ok_or(EditorError::Unparsable { variable })?;
+            let mut words = words.into_iter();
             let program = words.next().ok_or(EditorError::NoEditor)?;
-            return Ok(Self { program, arguments: words.collect() });
+            return Ok(Self { variable: Some(variable), program, arguments: words.collect() });
         }
         ["vim", "nano", "vi"]
             .iter()
             .find_map(|name| env.find_program(name))
-            .map(|path| Self { program: path.display().to_string(), arguments: Vec::new() })
+            .map(|path| Self {
+                variable: None,
+                program: path.display().to_string(),
+                arguments: Vec::new(),
+            })
             .ok_or(EditorError::NoEditor)
     }
+}
+
+/// Where the name of the editor comes from.
+fn origin(variable: Option<&str>) -> String {
+    variable.map_or_else(String::new, |name| format!(" (from {name})"))
 }
 
 /// What to do after the directory was removed because of a signal: end the program.
@@ -186,8 +205,8 @@ impl PrivateFile {
         self.editing.store(false, Ordering::SeqCst);
         match status {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(EditorError::Failed { program, status }),
-            Err(source) => Err(EditorError::Start { program, source }),
+            Ok(status) => Err(EditorError::Failed { program, variable: editor.variable, status }),
+            Err(source) => Err(EditorError::Start { program, variable: editor.variable, source }),
         }
     }
 }
@@ -324,7 +343,7 @@ mod tests {
         );
         check_editor(
             &[("EDITOR", "'a")],
-            "the editor cannot be started: the quotes in SOPS_EDITOR or EDITOR do not match",
+            "the editor cannot be started: the quotes in EDITOR do not match",
         );
         let none = "no editor: set SOPS_EDITOR or EDITOR, or install one of vim, nano, vi";
         check_editor(&[("PATH", "/nowhere")], none);
@@ -344,7 +363,8 @@ mod tests {
     }
 
     fn shell(script: &str) -> Editor {
-        Editor { program: "sh".into(), arguments: ["-c", script, "sh"].map(str::to_owned).into() }
+        let arguments = ["-c", script, "sh"].map(str::to_owned).into();
+        Editor { variable: None, program: "sh".into(), arguments }
     }
 
     fn create(content: &str) -> PrivateFile {
@@ -370,7 +390,8 @@ mod tests {
     fn a_failing_editor_is_an_error() {
         let file = create("");
         assert!(matches!(file.edit(&shell("exit 1")), Err(EditorError::Failed { .. })));
-        let missing = Editor { program: "/nowhere/vi".into(), arguments: Vec::new() };
+        let program = "/nowhere/vi".into();
+        let missing = Editor { variable: Some("EDITOR"), program, arguments: Vec::new() };
         assert!(matches!(file.edit(&missing), Err(EditorError::Start { .. })));
     }
 

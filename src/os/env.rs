@@ -131,10 +131,11 @@ impl Env {
         self.value("XDG_RUNTIME_DIR").map(Path::new).filter(|path| path.is_absolute())
     }
 
-    /// What the user calls the editor: a command line.
+    /// What the user calls the editor, a command line, and the variable that says so.
     #[must_use]
-    pub fn editor(&self) -> Option<String> {
-        self.text("SOPS_EDITOR").or_else(|| self.text("EDITOR"))
+    pub fn editor(&self) -> Option<(&'static str, String)> {
+        let named = |name| Some((name, self.text(name)?));
+        named("SOPS_EDITOR").or_else(|| named("EDITOR"))
     }
 
     /// The file of this name in PATH that can be executed.

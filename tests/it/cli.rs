@@ -17,6 +17,7 @@ mod encrypt;
 #[cfg(target_os = "linux")]
 mod faults;
 mod keys;
+mod mistakes;
 mod peers;
 mod put_back;
 mod readme;

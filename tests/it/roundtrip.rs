@@ -219,7 +219,7 @@ fn real_yaml_comes_back() {
 fn real_json_comes_back() {
     let files = Files { folder: "real/json", format: Format::Json, takes: |_| true };
     // JSON with comments, or with a comma too many.
-    check_real(&files, 500, &["expected a JSON value", "expected a key in double quotes"]);
+    check_real(&files, 500, &["which JSON does not have"]);
 }
 
 #[test]

@@ -31,13 +31,14 @@ const NEIGHBOURS: [(&str, &str); 4] =
     [("metadata", "policy"), ("metadata", "keys"), ("document", "document"), ("value", "secret")];
 
 /// A third-party crate is named in these rooms and nowhere else.
-const CRATES: [(&str, &[&str]); 21] = [
+const CRATES: [(&str, &[&str]); 23] = [
     ("aes", &["keyservice"]),
     ("aes_gcm", &["crypto"]),
     ("age", &["keyservice"]),
     ("base64", &["crypto", "document", "keyservice"]),
     ("cbc", &["keyservice"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
     ("getrandom", &["secret"]),
     ("hkdf", &["crypto"]),
     ("hmac", &["crypto"]),
@@ -51,6 +52,7 @@ const CRATES: [(&str, &[&str]); 21] = [
     ("shlex", &["os"]),
     ("signal_hook", &["os"]),
     ("ssh_key", &["keyservice"]),
+    ("strsim", &["config"]),
     ("tempfile", &["os"]),
     ("time", &["timestamp"]),
 ];

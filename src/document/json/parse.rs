@@ -87,8 +87,11 @@ impl Scanner<'_> {
                 }
                 None if close == b'}' => return Err(self.error("the object is not closed")),
                 None => return Err(self.error("the array is not closed")),
-                Some(_) if close == b'}' => return Err(self.error("expected ',' or '}'")),
-                Some(_) => return Err(self.error("expected ',' or ']'")),
+                Some(_) => {
+                    let expected =
+                        if close == b'}' { "expected ',' or '}'" } else { "expected ',' or ']'" };
+                    return Err(self.error(self.not_json().unwrap_or(expected)));
+                }
             }
         }
         Ok(None)
@@ -100,7 +103,8 @@ impl Scanner<'_> {
             return Ok(id);
         }
         if self.peek() != Some(b'"') {
-            return Err(self.error("expected a key in double quotes"));
+            let problem = self.not_json().unwrap_or("expected a key in double quotes");
+            return Err(self.error(problem));
         }
         let start = self.at;
         let escaped = self.string()?;
@@ -132,11 +136,26 @@ impl Scanner<'_> {
             Some(b't') => self.word("true")?,
             Some(b'f') => self.word("false")?,
             Some(b'n') => self.word("null")?,
-            Some(_) => return Err(self.error("expected a JSON value")),
+            Some(_) => {
+                return Err(self.error(self.not_json().unwrap_or("expected a JSON value")));
+            }
             None => return Err(self.error("expected a JSON value, but the text ends")),
         }
         self.push(Span::new(start, self.at), parent, NodeKind::Scalar, style);
         Ok(())
+    }
+
+    /// What other readers let pass for JSON stands here.
+    fn not_json(&self) -> Option<&'static str> {
+        let comma = self.bytes[..self.at].trim_ascii_end().ends_with(b",");
+        match self.peek()? {
+            b'/' | b'#' => Some("a comment, which JSON does not have"),
+            b'}' | b']' if comma => {
+                Some("a comma before the closing bracket, which JSON does not have")
+            }
+            b'\'' => Some("single quotes, where JSON has double quotes"),
+            _ => None,
+        }
     }
 
     fn word(&mut self, word: &str) -> Result<(), ParseError> {

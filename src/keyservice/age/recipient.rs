@@ -103,7 +103,13 @@ impl FromStr for Recipient {
     fn from_str(text: &str) -> Result<Self, RecipientError> {
         let invalid =
             |kind, problem: &str| RecipientError::Invalid { kind, problem: problem.into() };
-        if text.starts_with("age1pq1") {
+        if text.starts_with("age1") && text.contains(char::is_whitespace) {
+            Err(invalid(
+                "age",
+                "there is a space in it; several recipients stand in a list, or \
+                                with commas between them",
+            ))
+        } else if text.starts_with("age1pq1") {
             Err(RecipientError::PostQuantum)
         } else if text.starts_with("age1") && text.matches('1').count() > 1 {
             text.parse().map(Self::Plugin).map_err(|problem| invalid("age plugin", problem))

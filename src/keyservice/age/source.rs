@@ -216,6 +216,9 @@ impl Identities {
         } else if text.starts_with("AGE-SECRET-KEY-1") {
             let identity = text.parse().map_err(|problem| format!("malformed: {problem}"))?;
             self.native.push(Native { identity, recipient: OnceLock::new() });
+        } else if text.starts_with("age1") {
+            let problem = "a recipient, where an identity (AGE-SECRET-KEY-1…) is needed";
+            return Err(problem.into());
         } else {
             return Err("not an age identity".into());
         }

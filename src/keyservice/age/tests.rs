@@ -330,7 +330,7 @@ fn a_text_of_identities_holds_nothing_else() {
         looked(service.unwrap_bytes(&other, &wrapped)),
         [
             "ssh: line 1: not an age identity",
-            "recipient: line 1: not an age identity",
+            "recipient: line 1: a recipient, where an identity (AGE-SECRET-KEY-1…) is needed",
             "broken: line 1: malformed: invalid Bech32 encoding",
             "locked plugin: a plugin identity cannot be locked with a passphrase",
             "for a key: it is an age file, but not one with a passphrase",

@@ -74,10 +74,11 @@ fn files_that_are_not_what_they_should_be() {
         &sandbox,
         &["encrypt", "empty.yaml"],
         &expect![[r#"
-        exit 92
-        --- stderr
-        error: empty.yaml: there is nothing to encrypt: the file holds no document
-    "#]],
+            exit 92
+            --- stderr
+            error: empty.yaml: there is nothing to encrypt: the file holds no document
+            hint: the file is empty: a shell that sends output into the file that is read empties it first; --in-place replaces it
+        "#]],
     );
     check(
         &sandbox,
@@ -120,10 +121,11 @@ fn files_that_are_not_what_they_should_be() {
         &sandbox,
         &["encrypt", "dir.yaml"],
         &expect![[r#"
-        exit 2
-        --- stderr
-        error: dir.yaml: is a directory
-    "#]],
+            exit 2
+            --- stderr
+            error: dir.yaml: is a directory
+            hint: name the files in it: `git ls-files '*.yaml'` lists those of a repository
+        "#]],
     );
     check(
         &sandbox,
@@ -165,32 +167,34 @@ fn sealed_files_that_were_damaged() {
             "plain value",
             file.replace(&line("user: "), &format!("user: {SECRET}\n")),
             expect![[r#"
-            exit 25
-            --- stderr
-            error: a.yaml: line 2, column 7: ["user"] should be encrypted and is not
-        "#]],
+                exit 25
+                --- stderr
+                error: a.yaml: line 2, column 7: ["user"] should be encrypted and is not
+                hint: if you typed it into the encrypted file: take the line back, then `waxseal set`
+                hint: compare it with an earlier version: git log -p shows who changed what
+            "#]],
         ),
         (
             "value gone",
             file.replace(&line("user: "), ""),
             expect![[r#"
-            exit 51
-            --- stderr
-            error: a.yaml: the MAC does not match: values were added, removed, reordered or changed without the key
-            hint: compare it with an earlier version: git log -p shows who changed what
-            hint: if the change was meant, `waxseal reseal` vouches for the file after a review
-        "#]],
+                exit 51
+                --- stderr
+                error: a.yaml: the MAC does not match: values were added, removed, reordered or changed without the key
+                hint: compare it with an earlier version: git log -p shows who changed what
+                hint: if the change was meant, or a merge of two branches brought it, `waxseal reseal` vouches for the file after a review
+            "#]],
         ),
         (
             "no MAC",
             file.replace(&line("    mac: "), ""),
             expect![[r#"
-            exit 51
-            --- stderr
-            error: a.yaml: the file has no MAC: somebody removed it, or a broken tool wrote the file
-            hint: compare it with an earlier version: git log -p shows who changed what
-            hint: if the change was meant, `waxseal reseal` vouches for the file after a review
-        "#]],
+                exit 51
+                --- stderr
+                error: a.yaml: the file has no MAC: somebody removed it, or a broken tool wrote the file
+                hint: compare it with an earlier version: git log -p shows who changed what
+                hint: if the change was meant, or a merge of two branches brought it, `waxseal reseal` vouches for the file after a review
+            "#]],
         ),
         (
             "another time",
@@ -199,12 +203,12 @@ fn sealed_files_that_were_damaged() {
                 "    lastmodified: \"2020-01-01T00:00:00Z\"\n",
             ),
             expect![[r#"
-            exit 51
-            --- stderr
-            error: a.yaml: the MAC does not open: it, or lastmodified, was changed without the key
-            hint: compare it with an earlier version: git log -p shows who changed what
-            hint: if the change was meant, `waxseal reseal` vouches for the file after a review
-        "#]],
+                exit 51
+                --- stderr
+                error: a.yaml: the MAC does not open: it, or lastmodified, was changed without the key
+                hint: compare it with an earlier version: git log -p shows who changed what
+                hint: if the change was meant, or a merge of two branches brought it, `waxseal reseal` vouches for the file after a review
+            "#]],
         ),
         (
             "no version",

@@ -35,8 +35,8 @@ fn standard_input_is_decrypted() {
     expect![[r#"
         exit 1
         --- stderr
-        error: standard input: binary files are not sealed yet; nothing was changed
-        hint: YAML, JSON and TOML are known by the end of the name; --input-type yaml, json or toml says it otherwise
+        error: standard input: nothing says what it is, and binary data is not sealed yet
+        hint: say --input-type yaml, json or toml
     "#]]
     .assert_eq(&sandbox.transcript(&run));
 }

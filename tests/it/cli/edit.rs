@@ -67,10 +67,30 @@ fn a_failing_editor_is_201() {
     let sandbox = Sandbox::new().editor("echo x: 1 > \"$1\"; exit 3");
     sandbox.sealed("a.yaml", PLAIN);
     let before = sandbox.read("a.yaml");
-    let stderr = sandbox.run(&["edit", "a.yaml"]).fails(201);
-    assert!(stderr.contains("nothing is changed"), "{stderr}");
+    let run = sandbox.run(&["edit", "a.yaml"]);
+    expect![[r#"
+        exit 201
+        --- stderr
+        error: a.yaml: the editor DIR/editor (from EDITOR) failed (exit status: 3): nothing is changed
+        hint: an editor that ends with an error drops the edit, as `:cq` of vim does; if that was not meant, set SOPS_EDITOR to another one
+    "#]].assert_eq(&sandbox.transcript(&run));
     assert_eq!(sandbox.read("a.yaml"), before);
-    sandbox.with("SOPS_EDITOR", "/nowhere/vi").run(&["edit", "a.yaml"]).fails(201);
+    let sandbox = sandbox.with("SOPS_EDITOR", "/nowhere/vi -x");
+    let run = sandbox.run(&["edit", "a.yaml"]);
+    expect![[r#"
+        exit 201
+        --- stderr
+        error: a.yaml: the editor /nowhere/vi (from SOPS_EDITOR) cannot be started: No such file or directory (os error 2)
+        hint: set SOPS_EDITOR to an editor that is there, such as vim, nano or 'code --wait'
+    "#]].assert_eq(&sandbox.transcript(&run));
+    let sandbox = sandbox.with("SOPS_EDITOR", "'vi");
+    let run = sandbox.run(&["edit", "a.yaml"]);
+    expect![[r#"
+        exit 201
+        --- stderr
+        error: a.yaml: the editor cannot be started: the quotes in SOPS_EDITOR do not match
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
 }
 
 #[test]

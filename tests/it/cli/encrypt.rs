@@ -114,7 +114,7 @@ fn rules_and_flags() {
         exit 1
         --- stderr
         error: b.yaml: no matching creation rules found in .sops.yaml
-        hint: add a rule whose path_regex matches this file, or one without path_regex at the end
+        hint: add a rule whose path_regex matches "b.yaml", or one without path_regex at the end
     "#]]
     .assert_eq(&sandbox.transcript(&run));
     let words = ["encrypt", "--config", "/dev/null", "--age", &sandbox.recipient, "b.yaml"];

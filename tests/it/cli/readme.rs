@@ -134,6 +134,16 @@ fn before(shell: &mut Shell, recipe: &str) {
 fn after(shell: &mut Shell, recipe: &str, runs: Vec<Run>) {
     match recipe {
         "The cycle" => the_cycle(shell, all_go_well(runs)),
+        "Diffs in plaintext" => {
+            let seen = all_go_well(runs);
+            let diff = seen.last().expect("a diff");
+            assert!(
+                diff.contains("-password: \"hunter2\"\n+password: \"correct horse\"\n"),
+                "{diff}"
+            );
+            assert!(diff.contains(" user: shop\n") && !diff.contains("ENC["), "{diff}");
+            textconv_of_the_recipes(shell);
+        }
         "A colleague joins" => joins(shell, runs),
         "A colleague leaves" => leaves(shell, runs),
         "Take over files of sops" => take_over(shell, runs),
@@ -193,7 +203,18 @@ fn the_cycle(shell: &mut Shell, seen: Vec<String>) {
         let line = file.lines().find(|line| line.starts_with(key)).expect("it stands there");
         assert_eq!(line.contains("ENC["), sealed, "{line}");
     }
-    shell.run("git commit --quiet -am 'another password'").ok();
+}
+
+/// The one that goes on where a file does not decrypt.
+fn textconv_of_the_recipes(shell: &mut Shell) {
+    let page = fs::read_to_string(tracked("docs/recipes.md")).expect("readable");
+    let line = page.lines().find(|line| line.contains("|| cat \"$1\"")).expect("it stands there");
+    shell.run(line.trim()).ok();
+    shell.run("echo 'name: plain' > plain.yaml && git add plain.yaml").ok();
+    shell.run("echo '*.yaml diff=waxseal' >> .gitattributes").ok();
+    assert!(shell.run("git diff --cached").ok().contains("+name: plain\n"));
+    assert!(shell.run("git show").ok().contains("+password: \"correct horse\"\n"));
+    shell.run("git rm --quiet --force plain.yaml && git config --unset diff.waxseal.textconv").ok();
 }
 
 fn joins(shell: &mut Shell, runs: Vec<Run>) {

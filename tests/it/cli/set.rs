@@ -46,6 +46,35 @@ fn values_come_from_elsewhere() {
 }
 
 #[test]
+fn a_text_is_taken_as_it_stands() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    let extract =
+        |sandbox: &Sandbox| sandbox.run(&["decrypt", "--extract", "[\"a\"]", "a.yaml"]).ok();
+    for value in ["5", "true", "\"quoted\"", "{\"a\"", "two words", " x ", ""] {
+        sandbox.run(&["set", "--value-text", "a.yaml", "[\"a\"]", value]).ok();
+        assert_eq!(extract(&sandbox), value);
+        assert!(sandbox.read("a.yaml").contains(",type:str]") || value.is_empty());
+    }
+    let stdin = ["set", "--value-stdin", "--value-text", "a.yaml", "[\"a\"]"];
+    // One line is meant without its end; a text of several is meant as it is.
+    for (given, value) in [
+        ("hunter2\n", "hunter2"),
+        ("hunter2\r\n", "hunter2"),
+        ("hunter2", "hunter2"),
+        ("-----\nx\n-----\n", "-----\nx\n-----\n"),
+        ("\n", ""),
+        ("\n\n", "\n\n"),
+    ] {
+        sandbox.run_with(&stdin, given).ok();
+        assert_eq!(extract(&sandbox), value, "{given:?}");
+    }
+    sandbox.write("v.txt", "from a file\n");
+    sandbox.run(&["set", "--value-file", "--value-text", "a.yaml", "[\"a\"]", "v.txt"]).ok();
+    assert_eq!(extract(&sandbox), "from a file");
+}
+
+#[test]
 fn idempotent_leaves_the_file_alone() {
     let sandbox = Sandbox::new();
     sandbox.sealed("a.yaml", "a: 5\nb:\n  - x\n");

@@ -42,6 +42,34 @@ fn init_takes_the_identity_that_is_there() {
 }
 
 #[test]
+fn init_writes_the_configuration_that_is_named() {
+    let sandbox = Sandbox::bare();
+    let recipient = sandbox.run(&["init", "--config", "rules.yaml"]).ok();
+    assert!(sandbox.read("rules.yaml").contains(recipient.trim()));
+    assert!(!sandbox.path(".sops.yaml").exists());
+    // It is left as it is, and one above does not count.
+    sandbox.write("rules.yaml", "{}\n");
+    sandbox.write(".sops.yaml", "{}\n");
+    sandbox.run(&["init", "--config", "rules.yaml"]).ok();
+    assert_eq!(sandbox.read("rules.yaml"), "{}\n");
+    let sandbox = sandbox.with("SOPS_CONFIG", "other.yaml");
+    sandbox.run(&["init"]).ok();
+    sandbox.write("a.yaml", "pw: hunter2\n");
+    sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
+    assert!(sandbox.read("other.yaml").contains(recipient.trim()));
+}
+
+#[test]
+fn shells_get_what_they_need_to_complete() {
+    let sandbox = Sandbox::bare();
+    for (shell, mark) in [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")] {
+        let script = sandbox.run(&["completion", shell]).ok();
+        assert!(script.contains(mark) && script.contains("waxseal"), "{shell}");
+        assert!(script.contains("updatekeys") && script.contains("filename-override"), "{shell}");
+    }
+}
+
+#[test]
 fn keygen_never_replaces_a_file() {
     let sandbox = Sandbox::bare();
     let printed = sandbox.run(&["keygen"]).ok();
@@ -95,6 +123,7 @@ fn help_and_version_are_data() {
         "verify",
         "reseal",
         "recipients",
+        "completion",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         assert!(sandbox.run(&[command, "--help"]).ok().contains("Usage:"));

@@ -250,6 +250,59 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
+fn who_sets_a_value_in_a_file_without_a_seal_is_told() {
+    let sandbox = Sandbox::new();
+    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/library");
+    fs::copy(format!("{library}/config.yaml"), sandbox.path("a.yaml")).expect("copied");
+    let keys = format!("{library}/keys.txt");
+    let sandbox = sandbox.with("NO_COLOR", "1").with("SOPS_AGE_KEY_FILE", &keys);
+    let (shown, code) = end(sandbox.at_terminal("set a.yaml '[\"x\"]' 1"));
+    assert!(code == 0 && shown.starts_with("note: a.yaml: written, but not sealed: "), "{shown}");
+    // The same value again: nothing is written.
+    assert_eq!(end(sandbox.at_terminal("set a.yaml '[\"x\"]' 1")), (String::new(), 0));
+    sandbox.run(&["set", "a.yaml", "[\"x\"]", "2"]).ok();
+    sandbox.run(&["reseal", "--yes", "a.yaml"]).ok();
+    assert_eq!(end(sandbox.at_terminal("set a.yaml '[\"x\"]' 3")), (String::new(), 0));
+}
+
+#[test]
+fn what_sops_will_not_read_is_told_to_a_terminal_only() {
+    let sandbox = Sandbox::new().with("NO_COLOR", "1");
+    for (name, plain, note) in [
+        (
+            "a.yaml",
+            "- a\n- b\n",
+            "sops does not read a file that is a list at its root; waxseal does",
+        ),
+        (
+            "b.yaml",
+            "a: x\n1: y\n",
+            "line 2, column 1: sops does not read a file with a key that is no text ([\"1\"]); waxseal does",
+        ),
+        (
+            "c.json",
+            "\u{feff}{\"a\": 1}\n",
+            "sops does not read JSON with a byte order mark; waxseal does",
+        ),
+        ("d.yaml", "a: {}\nb: null\n", "no value in it is encrypted"),
+    ] {
+        sandbox.write(name, plain);
+        let shown = end(sandbox.at_terminal(&format!("encrypt -i {name}")));
+        assert_eq!(shown, (format!("note: {name}: {note}\r\n"), 0));
+        let nothing = note.starts_with("no value");
+        let found = if nothing { "sealed; no value is encrypted" } else { "sealed" };
+        let told = if nothing { String::new() } else { format!("note: {name}: {note}\r\n") };
+        let shown = end(sandbox.at_terminal(&format!("verify {name}")));
+        assert_eq!(shown, (format!("{name}: {found}\r\n{told}"), 0));
+        sandbox.write(name, plain);
+        sandbox.run(&["encrypt", "-i", name]).ok();
+        assert_eq!(sandbox.run(&["verify", name]).ok(), format!("{name}: {found}\n"));
+    }
+    sandbox.write("e.yaml", "base: &x {a: 1}\nb: {<<: *x}\n");
+    assert_eq!(end(sandbox.at_terminal("encrypt -i e.yaml")), (String::new(), 0));
+}
+
+#[test]
 fn a_bar_is_shown_after_a_second_and_to_a_terminal_only() {
     let sandbox = Sandbox::new();
     let keys = sandbox.home().join(".config/sops/age/keys.txt");

@@ -155,7 +155,9 @@ fn a_step_back_since_a_commit_is_seen() {
     sandbox.run(&["set", "s/a.yaml", "[\"a\"]", "1"]).ok();
     since(&[]).ok();
     sandbox.run(&["rotate", "-i", "s/a.yaml"]).ok();
-    let stderr = since(&[]).fails(51);
+    let run = since(&[]);
+    assert_eq!(run.stdout, "s/a.yaml: sealed; fails against HEAD\n");
+    let stderr = run.fails(51);
     assert!(stderr.contains("another data key than HEAD:s/a.yaml"), "{stderr}");
     since(&["--rotated"]).ok();
 
@@ -167,7 +169,9 @@ fn a_step_back_since_a_commit_is_seen() {
     sandbox.write("s/a.yaml", &old);
     let stderr = since(&[]).fails(51);
     assert!(stderr.contains("it is older"), "{stderr}");
-    let stderr = sandbox.run(&["verify", "--since", "nowhere", "s/a.yaml"]).fails(1);
+    let run = sandbox.run(&["verify", "--since", "nowhere", "s/a.yaml"]);
+    assert_eq!(run.stdout, "s/a.yaml: sealed; not compared with nowhere\n");
+    let stderr = run.fails(1);
     assert!(stderr.contains("git knows no commit"), "{stderr}");
     sandbox.run(&["verify", "--since", "--help", "s/a.yaml"]).fails(1);
     sandbox.sealed("new.yaml", "a: 1\n");

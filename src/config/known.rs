@@ -1,0 +1,113 @@
+//! The keys that a configuration can have, and those that are nearly one of them.
+//!
+//! sops ignores keys that it does not know, and so do we: they may be of a later version, or
+//! somebody's own. But one that is a slip away from a known key was meant as that key, and a rule
+//! that silently selects nothing leaves secrets in the open.
+
+use super::ConfigError;
+use super::read::{Entry, Reader};
+
+/// Keys of the whole configuration.
+pub(super) const ROOT: &[&str] = &["creation_rules", "destination_rules", "stores"];
+
+/// Keys of a creation rule.
+pub(super) const RULE: &[&str] = &[
+    "path_regex",
+    "age",
+    "pgp",
+    "kms",
+    "gcp_kms",
+    "hckms",
+    "azure_keyvault",
+    "hc_vault_transit_uri",
+    "aws_profile",
+    "key_groups",
+    "shamir_threshold",
+    "unencrypted_suffix",
+    "encrypted_suffix",
+    "unencrypted_regex",
+    "encrypted_regex",
+    "unencrypted_comment_regex",
+    "encrypted_comment_regex",
+    "mac_only_encrypted",
+    "integrity",
+    "nonces",
+];
+
+/// Keys of a key group.
+pub(super) const GROUP: &[&str] =
+    &["merge", "age", "pgp", "kms", "gcp_kms", "hckms", "azure_keyvault", "hc_vault"];
+
+/// Keys of `stores`.
+pub(super) const STORES: &[&str] = &["yaml", "json", "json_binary", "dotenv", "ini"];
+
+/// Refuses a key that is nearly a known one.
+pub(super) fn check(
+    reader: &Reader<'_>,
+    entries: &[Entry],
+    known: &[&str],
+    what: &str,
+) -> Result<(), ConfigError> {
+    for Entry { name, key, .. } in entries {
+        let meant = meant(name, known);
+        if !meant.is_empty() {
+            let meant: Vec<_> = meant.iter().map(|name| format!("`{name}`")).collect();
+            let problem =
+                format!("{what} has no key `{name}`: did you mean {}?", meant.join(" or "));
+            return Err(reader.error(*key, problem));
+        }
+    }
+    Ok(())
+}
+
+/// The known keys that are nearest to an unknown one, if they are near.
+fn meant<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
+    if known.contains(&name) || name.chars().count() > LONGEST || name.starts_with("x-") {
+        return Vec::new();
+    }
+    let plain = name.to_lowercase().replace('-', "_");
+    let distance = |key: &str| strsim::osa_distance(&plain, &key.to_lowercase());
+    let near = |key: &&&str| distance(key) <= if key.len() < SHORT { 1 } else { 2 };
+    let nearest = known.iter().filter(near).map(|key| distance(key)).min();
+    known.iter().filter(near).filter(|key| Some(distance(key)) == nearest).copied().collect()
+}
+
+/// Shorter keys are near to many words: `age` to `name`.
+const SHORT: usize = 5;
+
+/// Longer than any key that could be meant.
+const LONGEST: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::{GROUP, ROOT, RULE, meant};
+
+    #[test]
+    fn a_slip_is_seen() {
+        for (name, known, expect) in [
+            ("encypted_regex", RULE, &["encrypted_regex"][..]),
+            ("path-regex", RULE, &["path_regex"]),
+            ("pathregex", RULE, &["path_regex"]),
+            ("Age", RULE, &["age"]),
+            ("ages", RULE, &["age"]),
+            ("uencrypted_regex", RULE, &["unencrypted_regex", "encrypted_regex"]),
+            ("azure_key_vault", RULE, &["azure_keyvault"]),
+            ("integrety", RULE, &["integrity"]),
+            ("creation_rule", ROOT, &["creation_rules"]),
+            ("creationRules", ROOT, &["creation_rules"]),
+            ("hcvault", GROUP, &["hc_vault"]),
+        ] {
+            assert_eq!(meant(name, known), expect, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_or_something_else_is_let_be() {
+        for name in ["age", "name", "comment", "x-age", "recipients", "owner", "page_size", "tag"] {
+            assert_eq!(meant(name, RULE), [""; 0], "{name}");
+        }
+        for known in [ROOT, RULE, GROUP] {
+            assert!(known.iter().all(|key| meant(key, known).is_empty()));
+        }
+    }
+}
