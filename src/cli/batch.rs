@@ -251,7 +251,7 @@ impl Write {
             Expected::Nothing => Before::Nothing,
             Expected::Content(content) => Before::Content(content),
         };
-        Job { path: &self.path, content: &self.content, before }
+        Job { path: &self.path, content: &self.content, before, private: false }
     }
 }
 

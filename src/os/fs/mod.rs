@@ -18,4 +18,6 @@ mod write;
 
 pub use self::in_place::interrupted_copy;
 pub use self::read::{ReadError, read, read_bytes};
-pub use self::write::{Before, Job, Note, WriteError, Written, replace, replace_all};
+pub use self::write::{
+    Before, Job, Note, WriteError, Written, create_private, replace, replace_all,
+};

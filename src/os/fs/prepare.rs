@@ -52,7 +52,7 @@ pub(super) fn prepare(steps: &impl Steps, job: &Job<'_>) -> Result<Progress, Wri
     }
     // A new file gets what the umask leaves; one that takes an old file's place is private until
     // it has that file's owner.
-    let mode = if old.is_some() { 0o600 } else { 0o666 };
+    let mode = if old.is_some() || job.private { 0o600 } else { 0o666 };
     let temp = Temp::create(steps, &target, mode)
         .map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => WriteError::NoDirectory,

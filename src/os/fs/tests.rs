@@ -206,7 +206,7 @@ fn a_group_that_cannot_be_kept_gives_no_rights_to_ours() {
     if std::os::unix::fs::chown(&path, Some(1234), Some(5678)).is_err() {
         return; // Without root no file can have another owner.
     }
-    let job = Job { path: &path, content: NEW, before: Before::Anything };
+    let job = Job { path: &path, content: NEW, before: Before::Anything, private: false };
     let written = replace_all_by(&NoOwner, &[job]).remove(0).expect("replaced");
     assert_eq!(written.notes, [Note::Owner, Note::Group]);
     assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o600);
@@ -316,7 +316,7 @@ fn after_every_fault_the_old_file_stands() {
     for (at, fault) in faults {
         let (dir, path) = directory_with_old();
         let steps = Faulty::new(at, fault);
-        let job = Job { path: &path, content: NEW, before: Before::Content(OLD) };
+        let job = Job { path: &path, content: NEW, before: Before::Content(OLD), private: false };
         let result = replace_all_by(&steps, &[job]).remove(0);
         // The mode of a file system without modes, and directories that cannot be synced: no error.
         let harmless =
@@ -340,7 +340,7 @@ fn a_mounted_file_is_overwritten() {
         let (dir, path) = directory_with_old();
         fs::hard_link(&path, dir.path().join("mount")).expect("linked");
         let steps = never();
-        let job = Job { path: &path, content, before: Before::Content(OLD) };
+        let job = Job { path: &path, content, before: Before::Content(OLD), private: false };
         let written = replace_all_by(&steps, &[job]).remove(0).expect("written");
         assert_eq!(written.notes, [Note::InPlace]);
         assert_eq!(fs::read(&path).expect("read"), content);
@@ -359,7 +359,7 @@ fn after_every_error_a_mounted_file_stands_as_it_was() {
     {
         let (dir, path) = directory_with_old();
         let steps = Faulty::mounted(at, Fault::Error(kind));
-        let job = Job { path: &path, content: NEW, before: Before::Content(OLD) };
+        let job = Job { path: &path, content: NEW, before: Before::Content(OLD), private: false };
         let result = replace_all_by(&steps, &[job]).remove(0);
         let in_place = result.is_ok() || matches!(result, Err(WriteError::NotDurable(_)));
         let denied = kind == io::ErrorKind::PermissionDenied;
@@ -384,7 +384,7 @@ fn a_mounted_file_that_cannot_be_mended_has_its_copy() {
         }
     }
     let (dir, path) = directory_with_old();
-    let job = Job { path: &path, content: NEW, before: Before::Content(OLD) };
+    let job = Job { path: &path, content: NEW, before: Before::Content(OLD), private: false };
     let copy = match replace_all_by(&Broken, &[job]).remove(0) {
         Err(WriteError::Torn { copy, .. }) => copy,
         other => panic!("{other:?}"),
@@ -393,7 +393,7 @@ fn a_mounted_file_that_cannot_be_mended_has_its_copy() {
     assert_eq!(interrupted_copy(&path), Some(copy));
     assert_eq!(names(dir.path()), [".file.yaml.waxseal-copy", "file.yaml"]);
     // A later one replaces it.
-    let job = Job { path: &path, content: b"next\n", before: Before::Anything };
+    let job = Job { path: &path, content: b"next\n", before: Before::Anything, private: false };
     let steps = Faulty::mounted(usize::MAX, Fault::Kill);
     replace_all_by(&steps, &[job]).remove(0).expect("written").notes.clear();
     assert_eq!(names(dir.path()), ["file.yaml"]);
@@ -403,8 +403,10 @@ fn a_mounted_file_that_cannot_be_mended_has_its_copy() {
 fn a_fault_of_one_file_spares_the_others() {
     let dir = tempfile::tempdir().expect("a directory");
     let paths: Vec<_> = (0..3).map(|n| dir.path().join(format!("{n}"))).collect();
-    let jobs: Vec<_> =
-        paths.iter().map(|path| Job { path, content: NEW, before: Before::Nothing }).collect();
+    let jobs: Vec<_> = paths
+        .iter()
+        .map(|path| Job { path, content: NEW, before: Before::Nothing, private: false })
+        .collect();
     // Three creations and writes, one after the other (so few run on one thread).
     let results = replace_all_by(&Faulty::new(3, Fault::Error(io::ErrorKind::Other)), &jobs);
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
@@ -423,7 +425,7 @@ fn killed_child() {
     let (at, count) = (number().expect("a step"), number().expect("a count"));
     let path = PathBuf::from(words.next().expect("a path"));
     let fault = if count == usize::MAX { Fault::Kill } else { Fault::KillAfter(count) };
-    let job = Job { path: &path, content: NEW, before: Before::Content(OLD) };
+    let job = Job { path: &path, content: NEW, before: Before::Content(OLD), private: false };
     let mounted = std::env::var_os(MOUNTED).is_some();
     let _ = replace_all_by(&Faulty { mounted, ..Faulty::new(at, fault) }, &[job]);
 }
@@ -453,7 +455,7 @@ fn after_a_kill_while_a_mounted_file_is_overwritten_a_copy_stands_whole() {
         let content = fs::read(&path).expect("read");
         replace(&path, &content, Before::Anything).expect("replaced").notes.clear();
         assert!(!path_for(&path).exists(), "step {at}");
-        let job = Job { path: &path, content: NEW, before: Before::Anything };
+        let job = Job { path: &path, content: NEW, before: Before::Anything, private: false };
         let steps = Faulty::mounted(usize::MAX, Fault::Kill);
         replace_all_by(&steps, &[job]).remove(0).expect("written").notes.clear();
         assert_eq!(names(dir.path()), ["file.yaml"], "step {at}");
@@ -519,7 +521,8 @@ fn many_files_are_written_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let paths: Vec<_> = (0..500).map(|n| dir.path().join(format!("{n}.yaml"))).collect();
     for before in [Before::Nothing, Before::Content(NEW)] {
-        let jobs: Vec<_> = paths.iter().map(|path| Job { path, content: NEW, before }).collect();
+        let jobs: Vec<_> =
+            paths.iter().map(|path| Job { path, content: NEW, before, private: false }).collect();
         let results = replace_all(&jobs);
         assert_eq!(results.len(), 500);
         assert!(results.iter().all(Result::is_ok));

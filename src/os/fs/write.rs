@@ -25,6 +25,8 @@ pub struct Job<'a> {
     pub content: &'a [u8],
     /// What must stand there now.
     pub before: Before<'a>,
+    /// A new file is for its owner alone, whatever the umask says. One that is replaced keeps its mode.
+    pub private: bool,
 }
 
 /// What must stand at a path for it to be written.
@@ -124,8 +126,18 @@ pub enum WriteError {
 ///
 /// If it could not be written; the old file stands.
 pub fn replace(path: &Path, content: &[u8], before: Before<'_>) -> Result<Written, WriteError> {
-    let mut results = replace_all_by(&Machine, &[Job { path, content, before }]);
-    results.pop().unwrap_or(Err(WriteError::Busy))
+    let job = Job { path, content, before, private: false };
+    replace_all_by(&Machine, &[job]).pop().unwrap_or(Err(WriteError::Busy))
+}
+
+/// Writes a new file that its owner alone can read, whole or not at all.
+///
+/// # Errors
+///
+/// If it could not be written, or something stands there already.
+pub fn create_private(path: &Path, content: &[u8]) -> Result<Written, WriteError> {
+    let job = Job { path, content, before: Before::Nothing, private: true };
+    replace_all_by(&Machine, &[job]).pop().unwrap_or(Err(WriteError::Busy))
 }
 
 /// Writes many files, each whole or not at all; one result per job, in their order.
