@@ -5,6 +5,7 @@
 //! the next write to that file removes what was left beside it. The one exception is a file that is
 //! mounted by itself, which no program can replace: see `in_place`.
 
+mod attributes;
 mod commit;
 mod in_place;
 mod prepare;

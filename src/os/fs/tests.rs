@@ -297,6 +297,89 @@ fn attributes_are_kept_where_the_file_system_has_them() {
     }
 }
 
+/// A list as Linux keeps it: its version, then kind, rights and number of each entry.
+#[cfg(target_os = "linux")]
+fn access_list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let entries = entries.iter().flat_map(|&(kind, rights, id)| {
+        let start = [kind.to_le_bytes(), rights.to_le_bytes()].concat();
+        [start, id.to_le_bytes().to_vec()].concat()
+    });
+    2_u32.to_le_bytes().into_iter().chain(entries).collect()
+}
+
+/// The group may do nothing, the user 1234 may read and write: the mode shows 660.
+#[cfg(target_os = "linux")]
+fn list_of_one() -> Vec<u8> {
+    let none = u32::MAX;
+    access_list(&[(1, 6, none), (2, 6, 1234), (4, 0, none), (16, 6, none), (32, 0, none)])
+}
+
+#[cfg(target_os = "linux")]
+const ACCESS_LIST: &str = "system.posix_acl_access";
+
+/// `false`: a file system without lists.
+#[cfg(target_os = "linux")]
+fn set_list(path: &Path, name: &str, list: &[u8]) -> bool {
+    match rustix::fs::setxattr(path, name, list, rustix::fs::XattrFlags::empty()) {
+        Ok(()) => true,
+        Err(error) => {
+            assert_eq!(error, rustix::io::Errno::OPNOTSUPP);
+            false
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn list_of(path: &Path) -> Option<Vec<u8>> {
+    let mut list = [0; 256];
+    let length = rustix::fs::getxattr(path, ACCESS_LIST, &mut list).ok()?;
+    Some(list[..length].to_vec())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_access_control_list_is_kept_and_a_folder_gives_none() {
+    let (dir, path) = directory_with_old();
+    if !set_list(&path, ACCESS_LIST, &list_of_one()) {
+        return;
+    }
+    let written = replace(&path, NEW, Before::Anything).expect("replaced");
+    assert_eq!(written.notes, []);
+    assert_eq!(list_of(&path), Some(list_of_one()));
+    assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o660);
+    // What a folder gives to new files is not for one that takes the place of an old file.
+    assert!(set_list(dir.path(), "system.posix_acl_default", &list_of_one()));
+    let plain = dir.path().join("plain");
+    File::create(&plain).expect("created");
+    rustix::fs::removexattr(&plain, ACCESS_LIST).expect("given by the folder");
+    fs::set_permissions(&plain, fs::Permissions::from_mode(0o640)).expect("mode");
+    replace(&plain, NEW, Before::Anything).expect("replaced").notes.clear();
+    assert_eq!(list_of(&plain), None);
+    assert_eq!(fs::metadata(&plain).expect("there").mode() & 0o7777, 0o640);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_list_does_not_widen_what_the_lost_group_leaves() {
+    struct NoOwner;
+    impl Steps for NoOwner {
+        fn set_owner(&self, _: &File, _: Option<u32>, _: Option<u32>) -> io::Result<()> {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+    }
+    let (_dir, path) = directory_with_old();
+    if !set_list(&path, ACCESS_LIST, &list_of_one())
+        || std::os::unix::fs::chown(&path, None, Some(5678)).is_err()
+    {
+        return; // Without root no file can have any other group.
+    }
+    let job = Job { path: &path, content: NEW, before: Before::Anything, private: false };
+    let written = replace_all_by(&NoOwner, &[job]).remove(0).expect("replaced");
+    assert_eq!(written.notes, [Note::Group, Note::AccessList]);
+    assert_eq!(list_of(&path), None);
+    assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o600);
+}
+
 /// Steps of one replacement: create, write, mode, sync, rename, sync of the directory.
 const STEPS: usize = 6;
 

@@ -58,6 +58,9 @@ pub enum Note {
     /// It belongs to another group now, and grants the group no more than it grants others.
     #[error("its group could not be kept")]
     Group,
+    /// Its access control list is gone, and the group has no more rights than others.
+    #[error("its access control list could not be kept")]
+    AccessList,
     /// The file system did not take the mode.
     #[error("its mode could not be kept")]
     Mode,
