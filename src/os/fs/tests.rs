@@ -113,6 +113,11 @@ impl Steps for Faulty {
         Real.rename(from, to)
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step()?;
+        Real.rename_new(from, to)
+    }
+
     fn open(&self, path: &Path) -> io::Result<File> {
         self.step()?;
         Real.open(path)
@@ -378,6 +383,70 @@ fn a_list_does_not_widen_what_the_lost_group_leaves() {
     assert_eq!(written.notes, [Note::Group, Note::AccessList]);
     assert_eq!(list_of(&path), None);
     assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o600);
+}
+
+/// Somebody else makes the file just before it gets its name.
+struct Overtaken {
+    renames: bool,
+    links: bool,
+}
+
+impl Steps for Overtaken {
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::write(to, OLD).expect("written");
+        if self.renames {
+            Real.rename_new(from, to)
+        } else {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.links { Real.link(from, to) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+    }
+}
+
+#[test]
+fn a_file_that_appears_at_the_last_moment_is_not_replaced() {
+    for (renames, links) in [(true, true), (false, true), (false, false)] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file.yaml");
+        let job = Job { path: &path, content: NEW, before: Before::Nothing, private: false };
+        let result = replace_all_by(&Overtaken { renames, links }, &[job]).remove(0);
+        assert!(matches!(result, Err(WriteError::Exists)), "{result:?}");
+        assert_eq!(fs::read(&path).expect("read"), OLD);
+        assert_eq!(names(dir.path()), ["file.yaml"]);
+    }
+}
+
+#[test]
+fn a_new_file_is_written_where_it_cannot_be_renamed_in_one_step() {
+    struct Old {
+        links: bool,
+    }
+    impl Steps for Old {
+        fn rename_new(&self, _: &Path, _: &Path) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+            if self.links {
+                Real.link(from, to)
+            } else {
+                Err(io::ErrorKind::PermissionDenied.into())
+            }
+        }
+    }
+    for links in [true, false] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file.yaml");
+        let job = Job { path: &path, content: NEW, before: Before::Nothing, private: true };
+        replace_all_by(&Old { links }, &[job]).remove(0).expect("written").notes.clear();
+        assert_eq!(fs::read(&path).expect("read"), NEW);
+        let metadata = fs::metadata(&path).expect("there");
+        assert_eq!((metadata.mode() & 0o7777, metadata.nlink()), (0o600, 1));
+        assert_eq!(names(dir.path()), ["file.yaml"]);
+    }
 }
 
 /// Steps of one replacement: create, write, mode, sync, rename, sync of the directory.
