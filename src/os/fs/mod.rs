@@ -2,7 +2,7 @@
 //!
 //! Invariants: no file is ever truncated in place; after an error the old file stands as it was and
 //! no temporary file is left; after a kill at any moment the old or the new file stands whole, and
-//! the next write to that file removes what was left beside it. The one exception is a file that is
+//! the next write in that directory removes what was left there. The one exception is a file that is
 //! mounted by itself, which no program can replace: see `in_place`.
 
 mod attributes;

@@ -10,7 +10,7 @@ use rustix::fs::Access;
 use super::attributes;
 use super::steps::Steps;
 use super::target::{is_descriptor, is_stream, resolve, write_through, write_to_standard_stream};
-use super::temp::Temp;
+use super::temp::{Blocked, Temp};
 use super::write::{Before, Job, Note, WriteError, Written, failed};
 
 /// A file whose new content is written beside it.
@@ -54,15 +54,7 @@ pub(super) fn prepare(steps: &impl Steps, job: &Job<'_>) -> Result<Progress, Wri
     // A new file gets what the umask leaves; one that takes an old file's place is private until
     // it has that file's owner.
     let mode = if old.is_some() || job.private { 0o600 } else { 0o666 };
-    let temp = Temp::create(steps, &target, mode)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => WriteError::NoDirectory,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                WriteError::DirectoryDenied
-            }
-            _ => failed("create a file beside it")(error),
-        })?
-        .ok_or(WriteError::Busy)?;
+    let temp = Temp::create(steps, &target, mode).map_err(blocked)?;
     write_all(steps, &temp.file, job.content).map_err(failed("write it"))?;
     let mut written = Written::default();
     if let Some(old) = &old {
@@ -87,6 +79,20 @@ pub(super) fn prepare(steps: &impl Steps, job: &Job<'_>) -> Result<Progress, Wri
         }
     }
     Ok(Progress::Prepared(Prepared { temp, target, written }))
+}
+
+fn blocked(why: Blocked) -> WriteError {
+    match why {
+        Blocked::Busy => WriteError::Busy,
+        Blocked::Taken { path, source } => WriteError::Blocked { path, source },
+        Blocked::Uncreated(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => WriteError::NoDirectory,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                WriteError::DirectoryDenied
+            }
+            _ => failed("create a file beside it")(error),
+        },
+    }
 }
 
 pub(super) fn write_all(steps: &impl Steps, file: &File, mut bytes: &[u8]) -> io::Result<()> {

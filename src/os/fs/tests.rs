@@ -449,6 +449,45 @@ fn a_new_file_is_written_where_it_cannot_be_renamed_in_one_step() {
     }
 }
 
+#[test]
+fn what_has_the_name_of_the_temporary_file_is_told() {
+    let (dir, path) = directory_with_old();
+    let result = || replace(&path, NEW, Before::Anything).expect_err("blocked").to_string();
+    let name = ".file.yaml.waxseal-part";
+    let left = dir.path().join(name);
+    let start =
+        format!("cannot be written: {} is in the way and cannot be removed: ", left.display());
+    // A symlink is not followed, and nothing is put in the place that it leads to.
+    symlink("elsewhere", &left).expect("linked");
+    assert!(result().starts_with(&start), "{}", result());
+    fs::remove_file(&left).expect("removed");
+    fs::create_dir(&left).expect("made");
+    assert!(result().starts_with(&start), "{}", result());
+    assert_eq!(fs::read(&path).expect("read"), OLD);
+    assert_eq!(names(dir.path()), [name, "file.yaml"]);
+}
+
+#[test]
+fn what_killed_runs_left_goes_with_the_next_write_in_the_directory() {
+    let (dir, path) = directory_with_old();
+    let [left, held, link] =
+        [".a.yaml.waxseal-part", ".b.yaml.waxseal-part", ".c.yaml.waxseal-part"]
+            .map(|name| dir.path().join(name));
+    fs::write(&left, "plaintext").expect("written");
+    fs::write(dir.path().join(".d.waxseal-copy"), "").expect("written");
+    let held = File::create(&held).expect("created");
+    held.lock().expect("locked");
+    symlink(&path, &link).expect("linked");
+    replace(&path, NEW, Before::Anything).expect("replaced").notes.clear();
+    assert_eq!(
+        names(dir.path()),
+        [".b.yaml.waxseal-part", ".c.yaml.waxseal-part", ".d.waxseal-copy", "file.yaml"]
+    );
+    drop(held);
+    replace(&path, OLD, Before::Anything).expect("replaced").notes.clear();
+    assert_eq!(names(dir.path()), [".c.yaml.waxseal-part", ".d.waxseal-copy", "file.yaml"]);
+}
+
 /// Steps of one replacement: create, write, mode, sync, rename, sync of the directory.
 const STEPS: usize = 6;
 

@@ -1,9 +1,10 @@
 //! The one writer of files.
 //!
 //! In order: resolve symlinks; create the temporary file beside (0600 if it takes an old file's
-//! place); owner, mode, attributes; content; sync; look whether the old file is still the one that
-//! was read; rename; sync the directory. A file that is mounted by itself is overwritten
-//! (`in_place`). What is no regular file (a pipe, a terminal, `/dev/null`,
+//! place); content; owner, mode, attributes; sync; look whether the old file is still the one that
+//! was read; rename; sync the directory, and remove what killed runs left in it. A file that must be
+//! new never takes another's place, even one that appears at the last moment. A file that is mounted
+//! by itself is overwritten (`in_place`). What is no regular file (a pipe, a terminal, `/dev/null`,
 //! `/dev/stdout`) is written to.
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use super::commit::{Placed, commit, sync_directory};
 use super::prepare::{Prepared, Progress, prepare};
 use super::steps::{Machine, Steps};
 use super::target::parent;
+use super::temp::remove_all_left;
 use crate::os::threads::side_by_side;
 
 /// A file to write.
@@ -106,6 +108,15 @@ pub enum WriteError {
     /// There is a file already.
     #[error("exists already")]
     Exists,
+    /// The name of the temporary file is taken by what cannot be removed.
+    #[error("cannot be written: {} is in the way and cannot be removed: {source}", path.display())]
+    Blocked {
+        /// What is in the way.
+        path: PathBuf,
+        /// Why it stays.
+        #[source]
+        source: io::Error,
+    },
     /// Another waxseal is writing it and does not finish.
     #[error("is being written by another waxseal")]
     Busy,
@@ -197,9 +208,10 @@ fn replace_some(steps: &impl Steps, jobs: &[Job<'_>]) -> Vec<Result<Written, Wri
             };
             drop(temp);
             let directory = parent(&target).to_owned();
-            let synced = directories
-                .entry(directory)
-                .or_insert_with_key(|directory| sync_directory(steps, directory));
+            let synced = directories.entry(directory).or_insert_with_key(|directory| {
+                remove_all_left(directory);
+                sync_directory(steps, directory)
+            });
             match synced {
                 Ok(()) => Ok(written),
                 Err(error) => Err(WriteError::NotDurable(error.kind().into())),
