@@ -7,6 +7,7 @@
 
 mod attributes;
 mod commit;
+mod folder;
 mod in_place;
 mod prepare;
 mod read;
@@ -17,8 +18,10 @@ mod temp;
 mod tests;
 mod write;
 
+pub use self::folder::{FolderError, make_folders};
 pub use self::in_place::interrupted_copy;
 pub use self::read::{ReadError, read, read_bytes};
+pub use self::target::{name, place};
 pub use self::write::{
     Before, Job, Note, WriteError, Written, create_private, replace, replace_all,
 };

@@ -11,7 +11,8 @@ use super::steps::Steps;
 use super::temp::path_for;
 use super::write::replace_all_by;
 use super::{
-    Before, Job, Note, ReadError, WriteError, interrupted_copy, read, replace, replace_all,
+    Before, Job, Note, ReadError, WriteError, interrupted_copy, name, place, read, replace,
+    replace_all,
 };
 
 const OLD: &[u8] = b"old: content\n";
@@ -486,6 +487,24 @@ fn what_killed_runs_left_goes_with_the_next_write_in_the_directory() {
     drop(held);
     replace(&path, OLD, Before::Anything).expect("replaced").notes.clear();
     assert_eq!(names(dir.path()), [".c.yaml.waxseal-part", ".d.waxseal-copy", "file.yaml"]);
+}
+
+#[test]
+fn every_path_to_a_file_has_one_place() {
+    let (dir, path) = directory_with_old();
+    let path = path.canonicalize().expect("there");
+    fs::create_dir_all(dir.path().join("real/deep")).expect("made");
+    symlink("real/deep", dir.path().join("folder")).expect("linked");
+    symlink("../../file.yaml", dir.path().join("real/deep/link")).expect("linked");
+    symlink("none.yaml", dir.path().join("dangling")).expect("linked");
+    for spelling in ["file.yaml", "./file.yaml", "real/../file.yaml", "folder/link"] {
+        assert_eq!(place(&dir.path().join(spelling)), path, "{spelling}");
+    }
+    assert_eq!(place(&dir.path().join("dangling")), path.with_file_name("none.yaml"));
+    assert_eq!(name(&dir.path().join("real/../dangling")), path.with_file_name("dangling"));
+    // Where a folder is a symlink, `..` is not what its name says.
+    let inside = dir.path().join("folder/../file.yaml");
+    assert_eq!(place(&inside), path.with_file_name("real").join("file.yaml"));
 }
 
 /// Steps of one replacement: create, write, mode, sync, rename, sync of the directory.
