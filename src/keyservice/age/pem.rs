@@ -122,10 +122,10 @@ fn legacy(text: &str) -> Result<Locked, String> {
         "AES-256-CBC" => Cipher::Aes256,
         _ => return Err("locked with an old cipher: `ssh-keygen -p` converts it".into()),
     };
-    // The parser of numbers takes a sign as well.
-    let iv =
-        Some(iv).filter(|iv| iv.bytes().all(|byte| byte.is_ascii_hexdigit())).ok_or(DAMAGED)?;
-    let iv = u128::from_str_radix(iv, 16).map_err(|_| DAMAGED)?.to_be_bytes();
+    // The parser of numbers takes a sign, and any number of digits.
+    let is_iv = iv.len() == 32 && iv.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let iv = u128::from_str_radix(Some(iv).filter(|_| is_iv).ok_or(DAMAGED)?, 16);
+    let iv = iv.map_err(|_| DAMAGED)?.to_be_bytes();
     let body: String = lines.collect();
     let body = BASE64_STANDARD.decode(body).map_err(|_| DAMAGED)?;
     Ok(Locked::Legacy { cipher, iv, body })

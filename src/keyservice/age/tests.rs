@@ -275,7 +275,15 @@ fn ssh_keys_that_cannot_be_used_say_why() {
     check(&RSA_PKCS8_LOCKED[..400], damaged);
     check(&RSA_PKCS8.replacen("MII", "MIJ", 1), damaged);
     check(&RSA_PEM_LOCKED.replace("DEK-Info", "Dek"), damaged);
-    check(&RSA_PEM_LOCKED.replace("AES-128-CBC,", "AES-128-CBC,+"), damaged);
+    // The IV is 32 hexadecimal digits, no more, no less, no sign.
+    for start in ["AES-128-CBC,+", "AES-128-CBC,0", "AES-128-CBC,00", "AES-128-CBC,\u{e9}"] {
+        check(&RSA_PEM_LOCKED.replace("AES-128-CBC,", start), damaged);
+    }
+    let iv = RSA_PEM_LOCKED.split("AES-128-CBC,").nth(1).and_then(|it| it.lines().next());
+    let iv = iv.expect("an IV");
+    for shorter in [&iv[..31], &iv[..2], ""] {
+        check(&RSA_PEM_LOCKED.replace(iv, shorter), damaged);
+    }
     check(
         &RSA_PEM_LOCKED.replace("AES-128-CBC", "DES-EDE3-CBC"),
         "locked with an old cipher: `ssh-keygen -p` converts it",
