@@ -17,6 +17,7 @@ use crate::crypto::encrypted_value::{self, EncryptedValue};
 use crate::crypto::mac::MacText;
 use crate::crypto::seal::{LineBreaks, MacNonce, SealTag, TextTag};
 use crate::document::{Document, Format, NodeId, NodeKind, Style};
+use crate::secret::reserve;
 use crate::text::{Edits, Span};
 use crate::value::{Scalar, ScalarType};
 
@@ -42,6 +43,7 @@ impl Values {
 
     fn push(&mut self, node: NodeId, kind: ScalarType, plain: &[u8]) {
         let start = self.bytes.len();
+        reserve(&mut self.bytes, plain.len());
         self.bytes.extend_from_slice(plain);
         let plain = Span::new(start, self.bytes.len());
         self.opened.push(Opened { node, kind, plain });
@@ -147,6 +149,8 @@ fn open_leaf(
     // A block scalar's token ends with a line break.
     let token = scalar.text().map(|text| text.trim_end_matches(['\n', '\r']));
     let token = token.filter(|token| token.starts_with("ENC["));
+    // No token holds more than its own length.
+    reserve(plain, token.map_or(0, str::len));
     let Some(token) = token.filter(|_| comment || scalar.kind == ScalarType::Str) else {
         if comment {
             return Ok(None);

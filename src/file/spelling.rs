@@ -75,8 +75,9 @@ pub(crate) fn write_plain(
 ) -> Result<Written, FileError> {
     let mut canonical = Some(canonical);
     loop {
-        // Most of a sealed text is ciphertext.
-        let mut splice = Splice::new(file.doc.text(), file.doc.text().len() / 2);
+        // A value is shorter than its token, so that this does not grow, which would leave plaintext
+        // behind; what is not used of it costs nothing.
+        let mut splice = Splice::new(file.doc.text(), file.doc.text().len());
         let sites = write_places(file, values, &notes, canonical.take(), |span, write| {
             splice.replace_with(span, write);
         });

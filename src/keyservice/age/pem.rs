@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use cbc::Decryptor;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockDecryptMut, KeyIvInit};
+use md5::digest::generic_array::GenericArray;
 use md5::{Digest, Md5};
 use pkcs8::der::Decode;
 use pkcs8::der::pem::{LineEnding, encode_string};
@@ -133,11 +134,12 @@ fn legacy(text: &str) -> Result<Locked, String> {
 
 /// OpenSSL's `EVP_BytesToKey`: MD5, one round, the first half of the IV as salt.
 fn derive(passphrase: &[u8], iv: &[u8; 16]) -> Zeroizing<[u8; 32]> {
+    // Hashed into its place: no half of it stays elsewhere.
     let mut key = Zeroizing::new([0; 32]);
-    let first = Md5::new().chain_update(passphrase).chain_update(&iv[..8]).finalize();
-    key[..16].copy_from_slice(&first);
-    let second = Md5::new().chain_update(first).chain_update(passphrase).chain_update(&iv[..8]);
-    key[16..].copy_from_slice(&second.finalize());
+    let (first, second) = key.split_at_mut(16);
+    let salted = |hash: Md5| hash.chain_update(passphrase).chain_update(&iv[..8]);
+    salted(Md5::new()).finalize_into(GenericArray::from_mut_slice(first));
+    salted(Md5::new_with_prefix(&*first)).finalize_into(GenericArray::from_mut_slice(second));
     key
 }
 
