@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Length of a data key in bytes.
 pub const DATA_KEY_LEN: usize = 32;
@@ -15,6 +15,18 @@ pub const DATA_KEY_LEN: usize = 32;
 #[expect(clippy::disallowed_methods, reason = "the one place below os that asks for them")]
 pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), getrandom::Error> {
     getrandom::fill(bytes)
+}
+
+/// Makes room for so many bytes more. A buffer that grows by itself leaves its content behind in the
+/// memory that it had; here that is overwritten.
+pub(crate) fn reserve(buffer: &mut Vec<u8>, more: usize) {
+    if buffer.capacity() - buffer.len() >= more {
+        return;
+    }
+    let capacity = (buffer.capacity() * 2).max(buffer.len() + more);
+    let mut larger = Vec::with_capacity(capacity);
+    larger.extend_from_slice(buffer);
+    std::mem::replace(buffer, larger).zeroize();
 }
 
 /// The data key of one file: 32 bytes, used directly as the AES-256 key.
@@ -91,13 +103,26 @@ impl fmt::Debug for SecretText {
 
 #[cfg(test)]
 mod tests {
-    use super::{DataKey, SecretText};
+    use super::{DataKey, SecretText, reserve};
 
     #[test]
     fn debug_shows_the_type_only() {
         let key = DataKey::from_bytes(&[b'f'; 32]).expect("32 bytes");
         assert_eq!(format!("{key:?}"), "DataKey");
         assert_eq!(format!("{:?}", SecretText::new("hunter2".into())), "SecretText");
+    }
+
+    #[test]
+    fn a_buffer_has_the_room_that_is_asked_for_and_keeps_its_content() {
+        let mut buffer = Vec::new();
+        for (count, more) in [(0, 0), (0, 3), (3, 100), (103, 1), (104, 5_000)] {
+            assert_eq!(buffer.len(), count);
+            reserve(&mut buffer, more);
+            let before = buffer.as_ptr();
+            buffer.extend(std::iter::repeat_n(7, more));
+            assert_eq!(buffer.as_ptr(), before, "it did not grow by itself");
+        }
+        assert!(buffer.iter().all(|&byte| byte == 7));
     }
 
     #[test]

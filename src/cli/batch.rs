@@ -15,7 +15,10 @@ use super::bar::Bar;
 use super::context::Ctx;
 use super::error::Error;
 use super::exit::{self, Exit};
-use crate::os::fs::{Before, Job, WriteError, Written, interrupted_copy, replace, replace_all};
+use crate::os::fs::{
+    Before, Job, WriteError, Written, interrupted_copy, make_folders, name, place, replace,
+    replace_all,
+};
 use crate::os::threads::side_by_side;
 
 /// What the work on one file gave.
@@ -40,8 +43,8 @@ pub(crate) struct Write {
     pub(crate) path: PathBuf,
     pub(crate) content: Zeroizing<Vec<u8>>,
     pub(crate) before: Expected,
-    /// Make the folders that it is to stand in.
-    pub(crate) folders: bool,
+    /// The folder of `--output-dir`: folders are made below it, and no symlink there is followed.
+    pub(crate) below: Option<PathBuf>,
 }
 
 /// What must stand at the place of a file for it to be written.
@@ -80,7 +83,7 @@ pub(crate) enum Order {
     InTurn,
 }
 
-/// Works on every file.
+/// Works on every file, to replace it: on one with several names once.
 ///
 /// The exit code: of one file, its own; of several, 1 if one failed.
 pub(crate) fn run(
@@ -89,7 +92,25 @@ pub(crate) fn run(
     order: Order,
     work: impl Fn(&Path) -> Result<Done, Error> + Sync,
 ) -> Exit {
-    let files = &distinct(ctx, files);
+    run_distinct(ctx, &distinct(files, place), order, work)
+}
+
+/// Works on every name, to read it: a symlink gives a result of its own.
+pub(crate) fn run_each_name(
+    ctx: &Ctx,
+    files: &[PathBuf],
+    order: Order,
+    work: impl Fn(&Path) -> Result<Done, Error> + Sync,
+) -> Exit {
+    run_distinct(ctx, &distinct(files, name), order, work)
+}
+
+fn run_distinct(
+    ctx: &Ctx,
+    files: &[PathBuf],
+    order: Order,
+    work: impl Fn(&Path) -> Result<Done, Error> + Sync,
+) -> Exit {
     let bar = Bar::new(ctx, files.len());
     let (chunk, threads) = match order {
         Order::InTurn => (1, 1),
@@ -97,32 +118,26 @@ pub(crate) fn run(
         Order::SideBySide if files.len() < 2 => (1, 1),
         Order::SideBySide => (CHUNK, thread::available_parallelism().map_or(1, usize::from)),
     };
-    let mut failures: Vec<Exit> = Vec::new();
+    let mut told = Told::default();
+    let mut places = HashSet::new();
+    let mut done = 0;
     for files in files.chunks(chunk) {
+        if told.unheard.is_some() {
+            break;
+        }
         let results = side_by_side(files, threads, |path: &PathBuf| {
             let result = work(path).map_err(|error| with_copy(error.about(path), path));
             bar.tick();
             result
         });
-        let written = write_all(&results);
+        let written = write_all(&results, &mut places);
         bar.clear();
         for (result, written) in results.iter().zip(written) {
-            match tell(ctx, result, written) {
-                Ok(exit::SUCCESS) => {}
-                Ok(exit) => failures.push(exit),
-                Err(error) => return finish_early(ctx, &error),
-            }
+            told.tell(ctx, result, written);
         }
+        done += files.len();
     }
-    match (files.len(), failures.as_slice()) {
-        (_, []) => exit::SUCCESS,
-        (1, [exit, ..]) => *exit,
-        (all, failures) => {
-            let text = format!("{} of {all} files failed", failures.len());
-            ctx.out.error(&Error::new(exit::GENERIC, text));
-            exit::GENERIC
-        }
-    }
+    told.exit(ctx, files.len(), done)
 }
 
 /// A file that cannot be used may be torn: it was mounted by itself, and its writer was killed.
@@ -136,112 +151,158 @@ fn with_copy(error: Error, path: &Path) -> Error {
     }
 }
 
-/// The files, each once.
-fn distinct(ctx: &Ctx, files: &[PathBuf]) -> Vec<PathBuf> {
+/// The files, each once, by what its path stands for.
+fn distinct(files: &[PathBuf], key: impl Fn(&Path) -> PathBuf) -> Vec<PathBuf> {
+    if files.len() < 2 {
+        return files.to_owned();
+    }
     let mut seen = HashSet::new();
-    files.iter().filter(|path| seen.insert(ctx.absolute(path))).cloned().collect()
+    files.iter().filter(|path| seen.insert(key(path))).cloned().collect()
 }
 
 /// Tells what came of standard input.
 pub(crate) fn one(ctx: &Ctx, result: Result<Done, Error>) -> Exit {
     let results = [result];
-    let written = write_all(&results);
-    let told = results
-        .iter()
-        .zip(written)
-        .try_fold(exit::SUCCESS, |_, (result, written)| tell(ctx, result, written));
-    told.unwrap_or_else(|error| finish_early(ctx, &error))
+    let written = write_all(&results, &mut HashSet::new());
+    let mut told = Told::default();
+    for (result, written) in results.iter().zip(written) {
+        told.tell(ctx, result, written);
+    }
+    told.exit(ctx, 1, 1)
 }
 
-/// Standard output cannot be written to: there is no use in going on.
-fn finish_early(ctx: &Ctx, error: &Error) -> Exit {
-    if !error.is_closed_pipe() {
+/// What the user was told of.
+#[derive(Default)]
+struct Told {
+    /// The codes of the files that failed.
+    failures: Vec<Exit>,
+    /// Standard output takes no more: there is no use in going on. What was done is told all the
+    /// same, since it may have failed.
+    unheard: Option<Error>,
+}
+
+impl Told {
+    /// Tells what came of one file.
+    fn tell(
+        &mut self,
+        ctx: &Ctx,
+        result: &Result<Done, Error>,
+        written: Result<Vec<String>, Error>,
+    ) {
+        let done = match result {
+            Ok(done) => done,
+            Err(error) => return self.fail(ctx, error),
+        };
+        for line in &done.lines {
+            ctx.out.line(line);
+        }
+        if self.unheard.is_none() {
+            self.unheard = ctx.out.data(&done.data).err();
+        }
+        match written {
+            Ok(notes) => {
+                for line in &done.lines_after {
+                    ctx.out.line(line);
+                }
+                for note in notes.iter().chain(&done.notes) {
+                    ctx.out.note(note);
+                }
+            }
+            Err(error) => return self.fail(ctx, &error),
+        }
+        if let Some(finding) = &done.finding {
+            self.fail(ctx, finding);
+        }
+    }
+
+    fn fail(&mut self, ctx: &Ctx, error: &Error) {
+        if error.is_closed_pipe() {
+            self.unheard.get_or_insert_with(Error::closed_pipe);
+            return;
+        }
         ctx.out.error(error);
+        if error.exit() != exit::SUCCESS {
+            self.failures.push(error.exit());
+        }
     }
-    error.exit()
-}
 
-/// Tells what came of one file. An error is one of standard output.
-fn tell(
-    ctx: &Ctx,
-    result: &Result<Done, Error>,
-    written: Result<Vec<String>, Error>,
-) -> Result<Exit, Error> {
-    let done = match result {
-        Ok(done) => done,
-        Err(error) => {
+    /// The exit code of a run over `all` files, of which `done` were worked on.
+    fn exit(self, ctx: &Ctx, all: usize, done: usize) -> Exit {
+        if let Some(error) = self.unheard.as_ref().filter(|error| !error.is_closed_pipe()) {
             ctx.out.error(error);
-            return Ok(error.exit());
+            return error.exit();
         }
-    };
-    for line in &done.lines {
-        ctx.out.line(line);
-    }
-    ctx.out.data(&done.data)?;
-    match written {
-        Ok(notes) => {
-            for line in &done.lines_after {
-                ctx.out.line(line);
-            }
-            for note in notes.iter().chain(&done.notes) {
-                ctx.out.note(note);
+        match (all, self.failures.as_slice()) {
+            // The reader had what it wanted, but what nobody looked at is not known to be good.
+            (_, []) if done < all => exit::GENERIC,
+            (_, []) => exit::SUCCESS,
+            (1, [exit, ..]) => *exit,
+            (_, failures) => {
+                let text = format!("{} of {all} files failed", failures.len());
+                ctx.out.error(&Error::new(exit::GENERIC, text));
+                exit::GENERIC
             }
         }
-        Err(error) => {
-            ctx.out.error(&error);
-            return Ok(error.exit());
-        }
     }
-    if let Some(finding) = &done.finding {
-        ctx.out.error(finding);
-        return Ok(finding.exit());
-    }
-    Ok(exit::SUCCESS)
 }
 
 /// Writes what is to be written; for each file what should be known, or why it was not written.
-fn write_all(results: &[Result<Done, Error>]) -> Vec<Result<Vec<String>, Error>> {
-    let writes: Vec<&Write> = results.iter().filter_map(to_write).collect();
-    for write in writes.iter().filter(|write| write.folders) {
-        // If it fails, the file is not written, which is told.
-        let _ = write.path.parent().map(std::fs::create_dir_all);
-    }
-    let jobs: Vec<Job<'_>> = writes.iter().map(|it| it.job()).collect();
-    let mut written = replace_all(&jobs).into_iter().zip(&writes);
-    results
+///
+/// `places`: where this run has written. Nothing is written twice: one result would be lost.
+fn write_all(
+    results: &[Result<Done, Error>],
+    places: &mut HashSet<PathBuf>,
+) -> Vec<Result<Vec<String>, Error>> {
+    let writes: Vec<Option<Result<&Write, Error>>> = results
         .iter()
         .map(|result| {
-            if to_write(result).is_none() {
-                return Ok(Vec::new());
-            }
+            let write = result.as_ref().ok()?.write.as_ref()?;
+            Some(write.check_place(places).map(|()| write))
+        })
+        .collect();
+    let jobs: Vec<Job<'_>> = writes.iter().flatten().flatten().map(|write| write.job()).collect();
+    let mut written = replace_all(&jobs).into_iter();
+    writes
+        .into_iter()
+        .map(|write| {
+            let Some(write) = write else { return Ok(Vec::new()) };
+            let write = write?;
             match written.next() {
-                Some((Ok(written), write)) => Ok(written
-                    .notes
-                    .iter()
-                    .map(|note| format!("{}: {note}", write.path.display()))
-                    .collect()),
-                Some((Err(error), write)) => Err(write_error(&error, &write.path)),
+                Some(Ok(written)) => {
+                    let path = write.path.display();
+                    Ok(written.notes.iter().map(|note| format!("{path}: {note}")).collect())
+                }
+                Some(Err(error)) => Err(write_error(&error, &write.path)),
                 None => Ok(Vec::new()),
             }
         })
         .collect()
 }
 
-fn to_write(result: &Result<Done, Error>) -> Option<&Write> {
-    result.as_ref().ok()?.write.as_ref()
-}
-
 impl Write {
     /// This content, whatever stands there.
     pub(crate) fn new(path: &Path, content: impl Into<Zeroizing<Vec<u8>>>) -> Self {
         let (path, content) = (path.to_owned(), content.into());
-        Self { path, content, before: Expected::Anything, folders: false }
+        Self { path, content, before: Expected::Anything, below: None }
     }
 
     /// Writes this file alone.
     pub(crate) fn run(&self) -> Result<Written, WriteError> {
         let job = self.job();
         replace(job.path, job.content, job.before)
+    }
+
+    /// Whether the file may be written there; makes the folders that it is to stand in.
+    fn check_place(&self, places: &mut HashSet<PathBuf>) -> Result<(), Error> {
+        if let Some(folder) = &self.below {
+            make_folders(folder, &self.path)
+                .map_err(|error| Error::of(exit::CANNOT_WRITE, &error).about(&self.path))?;
+        }
+        if !places.insert(place(&self.path)) {
+            let text = "another of the files was written there; the result of this one was not";
+            return Err(Error::new(exit::CANNOT_WRITE, text).about(&self.path));
+        }
+        Ok(())
     }
 
     /// As the writer of files takes it.
@@ -251,7 +312,7 @@ impl Write {
             Expected::Nothing => Before::Nothing,
             Expected::Content(content) => Before::Content(content),
         };
-        Job { path: &self.path, content: &self.content, before }
+        Job { path: &self.path, content: &self.content, before, private: false }
     }
 }
 

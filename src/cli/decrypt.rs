@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::batch::{self, Done, Order, Write};
+use super::batch::{self, Done, Write};
 use super::context::{Ctx, any_path, given};
 use super::convert;
 use super::error::Error;
@@ -55,7 +55,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DecryptArgs) -> Result<Exit, Error> {
     if args.files.is_empty() {
         return Ok(batch::one(ctx, plan.stdin(ctx)));
     }
-    Ok(batch::run(ctx, &args.files, Order::SideBySide, |path| plan.file(ctx, path)))
+    Ok(plan.target.run(ctx, &args.files, |path| plan.file(ctx, path)))
 }
 
 /// What was typed, as it is meant.
@@ -90,8 +90,7 @@ impl Plan<'_> {
         if let Some(old) = old {
             return Ok(Done { notes, ..Done::replace(&path, &old, content) });
         }
-        let folders = matches!(self.target, Target::Folder(_));
-        let write = Write { folders, ..Write::new(&path, content) };
+        let write = Write { below: self.target.folder(), ..Write::new(&path, content) };
         Ok(Done { write: Some(write), notes, ..Done::default() })
     }
 

@@ -2,7 +2,9 @@
 //!
 //! Invariants: a file whose text did not change is not touched; an edit is never lost without a
 //! word: what cannot be put in its place (somebody wrote the file meanwhile, the disk is full, the
-//! user gives up on a text that does not parse) is kept beside it, sealed with the file's own key.
+//! text does not parse and nobody mends it, the editor says that it failed) is kept beside it, sealed
+//! with the file's own key. So no plaintext stays. It is kept whoever edited: an editor with a window
+//! of its own (`code --wait`) needs no terminal, and cannot be told from a script.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ use super::batch::{self, Done, Expected, Order, Write, write_error};
 use super::consent;
 use super::context::Ctx;
 use super::encrypt::check_something_is_sealed;
-use super::error::Error;
+use super::error::{Error, Voice};
 use super::exit::{self, Exit};
 use super::explain::{self, Role};
 use super::input::{check_is_sealed_kind, format_of, read_error};
@@ -92,6 +94,12 @@ fn edit_old(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
 fn edit_new(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
     let format = format_of(path, args.read.input_type);
     check_is_sealed_kind(format)?;
+    // Before somebody writes what then has no place.
+    let place = fs::place(path);
+    let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(write_error(&fs::WriteError::NoDirectory, path));
+    }
     let plan = args.seal.plan(ctx, path)?;
     let data_key = sealing::new_data_key()?;
     let groups = sealing::wrap(ctx, &plan.groups, &data_key)?;
@@ -158,11 +166,14 @@ impl<'a> Session<'a> {
         seal: impl Fn(&str) -> Result<String, Error>,
     ) -> Result<(), Error> {
         let (text, sealed) = loop {
-            self.private.edit(&self.editor).map_err(|error| editor_error(&error))?;
+            self.private
+                .edit(&self.editor)
+                .map_err(|error| self.keep_file(editor_error(&error), keep))?;
             let text = match self.private.read() {
                 Ok(text) => Zeroizing::new(text),
                 Err(error) => {
-                    self.again(read_error(&error, exit::CANNOT_READ))?;
+                    self.again(read_error(&error, exit::CANNOT_READ))
+                        .map_err(|error| self.keep_file(error, keep))?;
                     continue;
                 }
             };
@@ -172,13 +183,7 @@ impl<'a> Session<'a> {
             match seal(&text) {
                 Ok(sealed) => break (text, sealed),
                 Err(error) => {
-                    if let Err(error) = self.again(error) {
-                        // Without a terminal a program edited, which still has its text.
-                        if is_terminal(Stream::Input) {
-                            return Err(self.keep(error, keep, &text));
-                        }
-                        return Err(error);
-                    }
+                    self.again(error).map_err(|error| self.keep(error, keep, text.as_bytes()))?;
                 }
             }
         };
@@ -191,7 +196,7 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             Err(error @ fs::WriteError::NotDurable(_)) => Err(write_error(&error, self.path)),
-            Err(error) => Err(self.keep(write_error(&error, self.path), keep, &text)),
+            Err(error) => Err(self.keep(write_error(&error, self.path), keep, text.as_bytes())),
         }
     }
 
@@ -208,22 +213,45 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Keeps the edit beside the file, sealed, and says where.
-    fn keep(&self, error: Error, keep: &Keep<'_>, text: &str) -> Error {
-        match self.write_beside(keep, text) {
+    /// As [`Session::keep`], of what the editor left, if that is an edit at all.
+    fn keep_file(&self, error: Error, keep: &Keep<'_>) -> Error {
+        match self.private.read_bytes().map(Zeroizing::new) {
+            Ok(bytes) if *bytes != self.original.as_bytes() => self.keep(error, keep, &bytes),
+            // The editor removed its file, or changed nothing.
+            Ok(_) | Err(_) => error,
+        }
+    }
+
+    /// Keeps the edit beside the file, sealed, and says where; if it cannot stand there, where
+    /// temporary files are.
+    fn keep(&self, error: Error, keep: &Keep<'_>, edit: &[u8]) -> Error {
+        let (key, end) = match std::str::from_utf8(edit) {
+            Ok(_) => ("data", ""),
+            Err(_) => ("hex", " | xxd -r -p"),
+        };
+        let beside = self.path.parent().unwrap_or(Path::new(""));
+        let kept = self.seal_edit(keep, key, edit).and_then(|sealed| {
+            self.write_edit(beside, &sealed)
+                .or_else(|_| self.write_edit(&self.ctx.env.temp_dir(), &sealed))
+        });
+        match kept {
             Ok(path) => error.hint(format!(
-                "your edit is kept, sealed: waxseal decrypt --extract '[\"data\"]' {}",
+                "your edit is kept, sealed: waxseal decrypt --extract '[\"{key}\"]' {}{end}",
                 path.display()
             )),
             Err(other) => {
-                let exit = other.exit();
-                error.hint(format!("your edit could not be kept either (error {exit})"))
+                let why = other.render(Voice::Waxseal, false);
+                error.hint(format!("your edit could not be kept either: {}", why.trim_end()))
             }
         }
     }
 
-    fn write_beside(&self, keep: &Keep<'_>, text: &str) -> Result<PathBuf, Error> {
-        let tree = Tree::Map(vec![("data".to_owned(), Tree::str(text))]);
+    fn seal_edit(&self, keep: &Keep<'_>, key: &str, edit: &[u8]) -> Result<Vec<u8>, Error> {
+        let text = match std::str::from_utf8(edit) {
+            Ok(text) => Zeroizing::new(text.to_owned()),
+            Err(_) => Zeroizing::new(edit.iter().map(|byte| format!("{byte:02x}")).collect()),
+        };
+        let tree = Tree::Map(vec![(key.to_owned(), Tree::str(text.as_str()))]);
         let json = Document::emit(&tree, Format::Json)
             .map_err(|error| Error::of(exit::CANNOT_EXPRESS, &error))?;
         let policy = Policy::unnamed(false);
@@ -234,8 +262,13 @@ impl<'a> Session<'a> {
             nonces: file::Nonces::Derived,
             now: self.ctx.now()?,
         };
-        let sealed = file::encrypt(json, Format::Json, keep.data_key, &options)
-            .map_err(|error: FileError| explain::file(&error, Role::Plain))?;
+        file::encrypt(json, Format::Json, keep.data_key, &options)
+            .map(String::into_bytes)
+            .map_err(|error: FileError| explain::file(&error, Role::Plain))
+    }
+
+    /// Writes it under a name that nothing has yet.
+    fn write_edit(&self, folder: &Path, sealed: &[u8]) -> Result<PathBuf, Error> {
         let mut number = 1;
         loop {
             let mut name = self.path.file_name().unwrap_or(OsStr::new("file")).to_owned();
@@ -244,11 +277,9 @@ impl<'a> Session<'a> {
             } else {
                 format!(".edit-{number}.json")
             });
-            let path = self.path.with_file_name(name);
-            let content = sealed.clone().into_bytes();
-            let write = Write { before: Expected::Nothing, ..Write::new(&path, content) };
-            match write.run() {
-                Ok(_) => return Ok(path),
+            let path = folder.join(name);
+            match fs::replace(&path, sealed, fs::Before::Nothing) {
+                Ok(_) | Err(fs::WriteError::NotDurable(_)) => return Ok(path),
                 Err(fs::WriteError::Exists) if number < 100 => number += 1,
                 Err(error) => return Err(write_error(&error, &path)),
             }
@@ -261,9 +292,9 @@ fn editor_error(error: &EditorError) -> Error {
         EditorError::NoEditor | EditorError::Unparsable { .. } => Error::of(exit::NO_EDITOR, error),
         EditorError::Start { .. } => Error::of(exit::NO_EDITOR, error)
             .hint("set SOPS_EDITOR to an editor that is there, such as vim, nano or 'code --wait'"),
-        EditorError::Failed { .. } => Error::of(exit::NO_EDITOR, error)
-            .hint("an editor that ends with an error drops the edit, as `:cq` of vim does; if that was not \
-                   meant, set SOPS_EDITOR to another one"),
+        EditorError::Failed { .. } => Error::of(exit::NO_EDITOR, error).hint(
+            "after an editor that ends with an error, as vim does with `:cq`, no file is changed",
+        ),
         EditorError::Directory { .. } => Error::of(exit::CANNOT_WRITE, error),
     }
 }

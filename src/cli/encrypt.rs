@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::batch::{self, Done, Order, Write};
+use super::batch::{self, Done, Write};
 use super::context::{Ctx, any_path, given};
 use super::convert;
 use super::error::Error;
@@ -71,7 +71,7 @@ pub(crate) fn run(ctx: &Ctx, args: &EncryptArgs) -> Result<Exit, Error> {
         return Ok(batch::one(ctx, encrypt(ctx, args, &target, None)));
     }
     let work = |path: &Path| encrypt(ctx, args, &target, Some(path));
-    Ok(batch::run(ctx, &args.files, Order::SideBySide, work))
+    Ok(target.run(ctx, &args.files, work))
 }
 
 fn encrypt(
@@ -144,11 +144,13 @@ fn encrypt_input(
             Done::replace(&path, old.text(), sealed.into_bytes())
         }
         _ => {
-            let folders = matches!(target, Target::Folder(_));
-            let write = Write { folders, ..Write::new(&path, sealed.into_bytes()) };
+            let write = Write::new(&path, sealed.into_bytes());
             Done { write: Some(write), ..Done::default() }
         }
     };
+    if let Some(write) = &mut done.write {
+        write.below = target.folder();
+    }
     done.notes = notes;
     Ok(done)
 }

@@ -34,7 +34,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecipientsArgs) -> Result<Exit, Error> {
         return Err(Error::new(exit::NO_FILE, "no file specified: recipients takes FILE..."));
     }
     ctx.rules()?;
-    Ok(batch::run(ctx, &args.files, Order::SideBySide, |path| list(ctx, args, path)))
+    Ok(batch::run_each_name(ctx, &args.files, Order::SideBySide, |path| list(ctx, args, path)))
 }
 
 fn list(ctx: &Ctx, args: &RecipientsArgs, path: &Path) -> Result<Done, Error> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::batch::{self, Done, Order, Write};
+use super::batch::{Done, Write};
 use super::context::{Ctx, any_path, given};
 use super::error::{Error, shorten};
 use super::exit::{self, Exit};
@@ -52,7 +52,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RotateArgs) -> Result<Exit, Error> {
     ctx.rules()?;
     let changes = Changes::new(args)?;
     let work = |path: &Path| rotate(ctx, args, &changes, &target, path);
-    Ok(batch::run(ctx, &args.files, Order::SideBySide, work))
+    Ok(target.run(ctx, &args.files, work))
 }
 
 /// Keys to add and to remove.
@@ -152,8 +152,7 @@ fn rotate(
     if *target == Target::InPlace {
         return Ok(Done { notes, ..Done::replace(&output, opened.text(), content) });
     }
-    let folders = matches!(target, Target::Folder(_));
-    let write = Write { folders, ..Write::new(&output, content) };
+    let write = Write { below: target.folder(), ..Write::new(&output, content) };
     Ok(Done { write: Some(write), notes, ..Done::default() })
 }
 

@@ -1,12 +1,14 @@
 //! Where results go: standard output, a file, the file itself, a folder.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
-use super::context::{any_path, given};
+use super::batch::{self, Done, Order};
+use super::context::{Ctx, any_path, given};
 use super::error::Error;
-use super::exit;
+use super::exit::{self, Exit};
 use crate::document::Format;
+use crate::os::fs::name;
 
 /// Flags that say where results go.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -74,6 +76,29 @@ impl TargetArgs {
 }
 
 impl Target {
+    /// The folder below which results are written.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::Stdout | Self::File(_) | Self::InPlace => None,
+            Self::Folder(folder) => Some(folder.clone()),
+        }
+    }
+
+    /// Works on the files: where they are not replaced, each name has its own result.
+    pub(crate) fn run(
+        &self,
+        ctx: &Ctx,
+        files: &[PathBuf],
+        work: impl Fn(&Path) -> Result<Done, Error> + Sync,
+    ) -> Exit {
+        match self {
+            Self::InPlace => batch::run(ctx, files, Order::SideBySide, work),
+            Self::Stdout | Self::File(_) | Self::Folder(_) => {
+                batch::run_each_name(ctx, files, Order::SideBySide, work)
+            }
+        }
+    }
+
     /// The file to write the result of `input` to; `None`: standard output.
     ///
     /// `converted`: the result is in this other format, which its name in a folder should show.
@@ -100,18 +125,24 @@ impl Target {
 /// The path below the folder: as given, if it stays below; else the name.
 fn name_in_folder(path: &Path) -> PathBuf {
     let below = path.components().all(|it| matches!(it, Component::Normal(_) | Component::CurDir));
-    if below { path.to_owned() } else { path.file_name().map(PathBuf::from).unwrap_or_default() }
+    if !below {
+        return path.file_name().map(PathBuf::from).unwrap_or_default();
+    }
+    path.components().filter(|it| matches!(it, Component::Normal(_))).collect()
 }
 
+/// A file that is named twice has one result; two files must not have the same.
 fn check_names(folder: &Path, files: &[PathBuf]) -> Result<(), Error> {
-    let mut seen = HashSet::new();
+    let mut seen: HashMap<PathBuf, &Path> = HashMap::new();
     for file in files {
-        let name = name_in_folder(file);
-        if !seen.insert(name.clone()) {
-            let path = folder.join(name);
+        let below = name_in_folder(file);
+        let other = seen.get(&below).is_some_and(|first| name(first) != name(file));
+        if other {
+            let path = folder.join(below);
             let text = format!("two of the files would be written to {}", path.display());
             return Err(Error::new(exit::CONFLICT, text).about(file));
         }
+        seen.insert(below, file);
     }
     Ok(())
 }
@@ -135,6 +166,8 @@ mod tests {
         let folder = TargetArgs { output_dir: Some("out".into()), ..TargetArgs::default() };
         assert!(folder.resolve(&paths(&["x/a.yaml", "y/a.yaml"])).is_ok());
         assert!(folder.resolve(&paths(&["/x/a.yaml", "/y/a.yaml"])).is_err());
+        assert!(folder.resolve(&paths(&["a.yaml", "/y/a.yaml"])).is_err());
+        assert!(folder.resolve(&paths(&["src/text.rs", "./src/text.rs", "src/text.rs"])).is_ok());
     }
 
     #[test]
@@ -142,6 +175,7 @@ mod tests {
         let target = Target::Folder("out".into());
         let path = |name: &str, format| target.path_for(Some(Path::new(name)), format);
         assert_eq!(path("x/a.yaml", None), Some("out/x/a.yaml".into()));
+        assert_eq!(path("./x/./a.yaml", None), Some("out/x/a.yaml".into()));
         assert_eq!(path("../a.yaml", None), Some("out/a.yaml".into()));
         assert_eq!(path("/x/a.yaml", Some(Format::Json)), Some("out/a.json".into()));
     }

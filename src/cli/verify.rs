@@ -51,7 +51,7 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<Exit, Error> {
         return Err(Error::new(exit::NO_FILE, "no file specified: verify takes FILE..."));
     }
     ctx.rules()?;
-    Ok(batch::run(ctx, &args.files, Order::SideBySide, |path| verify(ctx, args, path)))
+    Ok(batch::run_each_name(ctx, &args.files, Order::SideBySide, |path| verify(ctx, args, path)))
 }
 
 fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {

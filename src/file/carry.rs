@@ -2,7 +2,7 @@
 //!
 //! Invariant: each old token is used once at most, and for the same path, type and plaintext only.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use crate::text::Span;
 use crate::value::{Scalar, ScalarType};
@@ -57,8 +57,22 @@ impl Alignment {
 /// The old tokens by what they stand for: the value nonce of n = 0 names path, type and plaintext.
 #[derive(Default)]
 pub(crate) struct Carry<'a> {
-    tokens: HashMap<[u8; 32], VecDeque<OldToken<'a>>>,
+    tokens: HashMap<[u8; 32], Equal<'a>>,
     alignment: Alignment,
+}
+
+/// Tokens that stand for the same, in the order of the text.
+#[derive(Default)]
+struct Equal<'a> {
+    tokens: Vec<(OldToken<'a>, Taken)>,
+    /// All before it are taken.
+    next: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    No,
+    Yes,
 }
 
 impl<'a> Carry<'a> {
@@ -67,7 +81,7 @@ impl<'a> Carry<'a> {
     }
 
     pub(crate) fn add(&mut self, identity: [u8; 32], old: OldToken<'a>) {
-        self.tokens.entry(identity).or_default().push_back(old);
+        self.tokens.entry(identity).or_default().tokens.push((old, Taken::No));
     }
 
     /// The old token of this value: of equal ones that which stood in its place, else the first.
@@ -77,12 +91,75 @@ impl<'a> Carry<'a> {
         scalar: &Scalar<'_>,
         place: Span,
     ) -> Option<OldToken<'a>> {
-        let queue = self.tokens.get_mut(identity)?;
-        let old = self.alignment.old_offset(place);
-        let index = queue.iter().position(|token| Some(token.offset) == old).unwrap_or(0);
-        if queue.get(index)?.kind != scalar.kind {
+        let equal = self.tokens.get_mut(identity)?;
+        let there = self.alignment.old_offset(place).and_then(|offset| equal.at(offset));
+        let index = there.or_else(|| equal.first())?;
+        let (old, taken) = equal.tokens.get_mut(index)?;
+        if old.kind != scalar.kind {
             return None;
         }
-        queue.remove(index)
+        *taken = Taken::Yes;
+        Some(*old)
+    }
+}
+
+impl Equal<'_> {
+    /// The one that stood at this offset, if nobody has it.
+    fn at(&self, offset: usize) -> Option<usize> {
+        let index = self.tokens.binary_search_by_key(&offset, |(old, _)| old.offset).ok()?;
+        (self.tokens[index].1 == Taken::No).then_some(index)
+    }
+
+    /// The first that nobody has.
+    fn first(&mut self) -> Option<usize> {
+        let taken = |(_, taken): &&(OldToken<'_>, Taken)| *taken == Taken::Yes;
+        self.next += self.tokens.get(self.next..)?.iter().take_while(taken).count();
+        (self.next < self.tokens.len()).then_some(self.next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Alignment, Carry, OldToken};
+    use crate::text::Span;
+    use crate::value::{Scalar, ScalarType};
+
+    #[test]
+    fn of_many_equal_values_each_takes_the_token_of_its_place_else_the_first() {
+        const EQUAL: usize = 200_000;
+        let old = format!("x{}y", "v".repeat(EQUAL));
+        let sources: Vec<String> = (0..EQUAL).map(|n| n.to_string()).collect();
+        let taken = |new: &str| {
+            let mut carry = Carry::new(Alignment::of(&old, new));
+            for (n, token) in sources.iter().enumerate() {
+                let old = OldToken {
+                    token,
+                    source: token,
+                    plain: "v",
+                    offset: n + 1,
+                    flow: false,
+                    kind: ScalarType::Str,
+                    declared: ScalarType::Str,
+                };
+                carry.add([0; 32], old);
+            }
+            let places = new.char_indices().filter(|&(_, c)| c == 'v').map(|(at, _)| at);
+            places
+                .map(|at| {
+                    let value = Scalar::new(ScalarType::Str, b"v");
+                    let old = carry.take(&[0; 32], &value, Span::new(at, at + 1));
+                    old.map(|old| old.token.parse::<usize>().expect("a number"))
+                })
+                .collect::<Vec<_>>()
+        };
+        // With a walk through the others for each, this takes minutes.
+        let all = |from: usize| (from..EQUAL).map(Some);
+        // Nothing stands where it stood: the first that is left, and none twice.
+        assert!(taken(&format!("a{}b", "v".repeat(EQUAL))).into_iter().eq(all(0)));
+        // The front went: what is behind stands in its place.
+        assert!(taken(&format!("{}y", "v".repeat(EQUAL / 2))).into_iter().eq(all(EQUAL / 2)));
+        // One more than there were: the one in the middle of what changed has none left.
+        let more = taken(&format!("x{}y", "v".repeat(EQUAL + 1)));
+        assert!(more.into_iter().eq(all(0).chain([None])));
     }
 }

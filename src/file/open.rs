@@ -17,6 +17,7 @@ use crate::crypto::encrypted_value::{self, EncryptedValue};
 use crate::crypto::mac::MacText;
 use crate::crypto::seal::{LineBreaks, MacNonce, SealTag, TextTag};
 use crate::document::{Document, Format, NodeId, NodeKind, Style};
+use crate::secret::reserve;
 use crate::text::{Edits, Span};
 use crate::value::{Scalar, ScalarType};
 
@@ -42,6 +43,7 @@ impl Values {
 
     fn push(&mut self, node: NodeId, kind: ScalarType, plain: &[u8]) {
         let start = self.bytes.len();
+        reserve(&mut self.bytes, plain.len());
         self.bytes.extend_from_slice(plain);
         let plain = Span::new(start, self.bytes.len());
         self.opened.push(Opened { node, kind, plain });
@@ -147,6 +149,8 @@ fn open_leaf(
     // A block scalar's token ends with a line break.
     let token = scalar.text().map(|text| text.trim_end_matches(['\n', '\r']));
     let token = token.filter(|token| token.starts_with("ENC["));
+    // No token holds more than its own length.
+    reserve(plain, token.map_or(0, str::len));
     let Some(token) = token.filter(|_| comment || scalar.kind == ScalarType::Str) else {
         if comment {
             return Ok(None);
@@ -163,7 +167,7 @@ fn open_leaf(
             Err(FileError::CommentAsValue { position, path })
         }
         // SOPS keeps a comment that does not open, with a warning.
-        Err(_) if comment => Ok(open_moved_comment(doc, place, token, keys, plain)),
+        Err(_) if comment => Ok(open_moved_comment(place, token, keys, plain)),
         Err(source) => {
             let (position, path) = place_of(doc, place.node);
             Err(FileError::Open { position, path, source })
@@ -172,16 +176,20 @@ fn open_leaf(
 }
 
 /// SOPS' YAML library attaches a comment to another container than its indentation says when
-/// something follows it: the paths above are tried as well.
+/// something follows it: the paths above are tried as well, not so many that a comment which opens
+/// nowhere costs much.
 fn open_moved_comment(
-    _doc: &Document,
     place: &Place<'_>,
     token: &str,
     keys: &FileKeys,
     plain: &mut Vec<u8>,
 ) -> Option<ScalarType> {
     let mut aad = place.aad.trim_end_matches(':');
-    while let Some(colon) = aad.rfind(':').map(|at| at + 1).or((!aad.is_empty()).then_some(0)) {
+    for _ in 0..LEVELS_ABOVE {
+        if aad.is_empty() {
+            return None;
+        }
+        let colon = aad.rfind(':').map_or(0, |at| at + 1);
         let outer = if colon == 0 { ":" } else { &aad[..colon] };
         if let Ok(kind) = encrypted_value::open(token, &keys.cipher, outer.as_bytes(), plain) {
             return (kind == ScalarType::Comment).then_some(kind);
@@ -190,6 +198,9 @@ fn open_moved_comment(
     }
     None
 }
+
+/// As many as no file has that people write.
+const LEVELS_ABOVE: usize = 100;
 
 /// Whether a dash can go away together with the item: sops writes comments of lists so, by lines.
 fn behind_dash(doc: &Document, id: NodeId) -> bool {

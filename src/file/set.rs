@@ -5,7 +5,7 @@ use super::set_check::{check_set, check_unset};
 use super::walk::Skip;
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::path::{KeyPath, Step};
-use crate::text::Edits;
+use crate::text::{Edits, line_break};
 use crate::value::{ScalarType, Tree};
 
 /// Puts a value at a key path of the first document, making the maps and lists on the way.
@@ -196,8 +196,8 @@ fn emptied_root(doc: &Document, root: NodeId) -> String {
     edits.push_with(span, |out| {
         out.push_str(empty);
         // The line break of a block scalar is its own.
-        if span.of(doc.text()).ends_with('\n') {
-            out.push('\n');
+        if span.of(doc.text()).ends_with(['\n', '\r']) {
+            out.push_str(line_break(doc.text()));
         }
     });
     edits.apply(doc.text())

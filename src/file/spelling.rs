@@ -76,9 +76,11 @@ pub(crate) fn write_plain(
     canonical: Canonical,
 ) -> Result<Written, FileError> {
     let mut canonical = Some(canonical);
+    let mut attempt = 0;
     loop {
-        // Most of a sealed text is ciphertext.
-        let mut splice = Splice::new(file.doc.text(), file.doc.text().len() / 2);
+        // A value is shorter than its token, so that this does not grow, which would leave plaintext
+        // behind; what is not used of it costs nothing.
+        let mut splice = Splice::new(file.doc.text(), file.doc.text().len());
         let sites = write_places(file, values, &notes, canonical.take(), |span, write| {
             splice.replace_with(span, write);
         });
@@ -95,9 +97,10 @@ pub(crate) fn write_plain(
             },
             Err(error) => plain_check::Failed { node: None, position: error.position },
         };
-        if !notes.retract(failed.node) {
+        if !notes.retract(failed.node, attempt) {
             return Err(FileError::Check { position: failed.position });
         }
+        attempt += 1;
     }
 }
 
@@ -107,10 +110,16 @@ impl Notes {
     }
 
     /// Gives up the note of a node whose value came out wrong, or all of them; false if none is left.
-    fn retract(&mut self, node: Option<NodeId>) -> bool {
+    ///
+    /// Each attempt writes and parses the whole text. So after a few those behind the node go with it:
+    /// where somebody put a line in between, they are all off by one.
+    fn retract(&mut self, node: Option<NodeId>, attempt: usize) -> bool {
         if let Some(node) = node
             && self.tokens.remove(&node).is_some()
         {
+            if attempt >= ONE_BY_ONE {
+                self.tokens.retain(|&other, _| other < node);
+            }
             return true;
         }
         let any = !self.tokens.is_empty() || !self.aliases.is_empty() || self.no_final_break;
@@ -118,6 +127,9 @@ impl Notes {
         any
     }
 }
+
+/// How many notes are given up singly.
+const ONE_BY_ONE: usize = 8;
 
 /// What was done with each place, for the check.
 pub(crate) struct PlainSites {

@@ -20,6 +20,7 @@ use super::walk::{Leaf, Place, Skip, walk};
 use crate::crypto::path::EncodedPath;
 use crate::document::{Document, NodeId};
 use crate::policy::Policy;
+use crate::secret::reserve;
 use crate::value::{Scalar, ScalarType};
 
 /// What is walked.
@@ -203,6 +204,8 @@ impl<P, O: Output> Batch<P, O> {
     fn push(&mut self, place: &Place<'_>, scalar: &Scalar<'_>) {
         let aad = self.aads.len();
         self.aads.push_str(place.aad);
+        let (components, tree_path) = (place.components.steps, place.tree_path.steps);
+        reserve(&mut self.bytes, components.len() + tree_path.len() + scalar.bytes.len());
         let mut append = |piece: &[u8]| {
             self.bytes.extend_from_slice(piece);
             self.bytes.len()
@@ -218,8 +221,8 @@ impl<P, O: Output> Batch<P, O> {
             component_count: place.components.count,
             tree_count: place.tree_path.count,
             components: append(&[]),
-            tree_path: append(place.components.steps),
-            value: append(place.tree_path.steps),
+            tree_path: append(components),
+            value: append(tree_path),
             end: append(&scalar.bytes),
         });
     }

@@ -19,7 +19,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 use super::env::Env;
-use super::fs::{ReadError, read};
+use super::fs::{ReadError, read, read_bytes};
 use super::interrupt;
 use super::tty::{Stream, is_terminal};
 
@@ -191,6 +191,15 @@ impl PrivateFile {
     /// If it cannot be read or is not UTF-8.
     pub fn read(&self) -> Result<String, ReadError> {
         read(&self.path)
+    }
+
+    /// What the file holds now, be it text or not.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn read_bytes(&self) -> Result<Vec<u8>, ReadError> {
+        read_bytes(&self.path)
     }
 
     /// Opens the editor on the file and waits for it.

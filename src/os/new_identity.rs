@@ -1,12 +1,14 @@
 //! A new file with an identity in it.
 //!
-//! Invariants: only its owner can read it, from its first byte on; no file is ever replaced.
+//! Invariants: only its owner can read it, from its first byte on; it stands there whole or not at
+//! all; no file is ever replaced.
 
-use std::fs::{DirBuilder, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use super::fs::{WriteError, create_private};
 use crate::secret::SecretText;
 
 /// Why the file could not be made.
@@ -16,9 +18,12 @@ pub enum CreateError {
     /// There is one already.
     #[error("exists already: an identity is never replaced")]
     Exists,
-    /// Anything else.
-    #[error("cannot be created: {0}")]
-    Io(#[source] io::Error),
+    /// Its folder cannot be made.
+    #[error("its folder cannot be created: {0}")]
+    Folder(#[source] io::Error),
+    /// It cannot be written.
+    #[error(transparent)]
+    Write(WriteError),
 }
 
 /// Writes an identity to a new file, in folders that are made as needed.
@@ -27,22 +32,23 @@ pub enum CreateError {
 ///
 /// If the file is there, or cannot be made.
 pub fn create(path: &Path, identity: &SecretText) -> Result<(), CreateError> {
+    // Nor is a pipe or a symlink to nowhere a place for it.
+    if path.symlink_metadata().is_ok() {
+        return Err(CreateError::Exists);
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(CreateError::Io)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(CreateError::Folder)?;
     }
-    let opened = File::options().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = opened.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => CreateError::Exists,
-        _ => CreateError::Io(error),
-    })?;
-    let written =
-        file.write_all(identity.expose_secret().as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(|error| {
-        // Half an identity is none.
-        let _ = std::fs::remove_file(path);
-        CreateError::Io(error)
-    })
+    match create_private(path, identity.expose_secret().as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(WriteError::Exists) => Err(CreateError::Exists),
+        Err(error) => Err(CreateError::Write(error)),
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +66,12 @@ mod tests {
         create(&path, &secret).expect("created");
         let mode = std::fs::metadata(&path).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(&path).expect("readable"), "x\n");
         assert!(matches!(create(&path, &secret), Err(CreateError::Exists)));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).expect("linked");
+        assert!(matches!(create(&link, &secret), Err(CreateError::Exists)));
+        let file = dir.path().join("a/b/keys.txt/x");
+        assert!(matches!(create(&file, &secret), Err(CreateError::Folder(_))));
     }
 }

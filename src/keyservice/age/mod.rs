@@ -1,8 +1,8 @@
 //! Data keys wrapped for age recipients: X25519, SSH keys, plugins.
 //!
 //! Invariants: no source is read and nothing parsed before a key is to be unwrapped; sources are
-//! tried from cheap to dear (texts, SSH keys, commands, locked files, plugins) and no dearer one is
-//! touched once the key is found; no error shows any part of an identity.
+//! tried from cheap to dear (texts, SSH keys, commands, locked files, plugins, plugins of locked
+//! files) and no dearer one is touched once the key is found; one that fails hides no other; no error shows any part of an identity.
 
 mod ask;
 mod errors;
@@ -166,9 +166,11 @@ enum Step {
     Commands,
     Locked,
     Plugins,
+    LockedPlugins,
 }
 
-const STEPS: [Step; 5] = [Step::Texts, Step::SshKeys, Step::Commands, Step::Locked, Step::Plugins];
+const STEPS: [Step; 6] =
+    [Step::Texts, Step::SshKeys, Step::Commands, Step::Locked, Step::Plugins, Step::LockedPlugins];
 
 /// One wrapped key on its way through the steps.
 struct Attempt<'a> {
@@ -189,6 +191,8 @@ impl Attempt<'_> {
             Step::SshKeys => has("ssh-"),
             Step::Commands => has("X25519") || has("ssh-"),
             Step::Plugins => true,
+            // Nobody is asked for a passphrase where only a key of another kind would do.
+            Step::LockedPlugins => !["X25519", "ssh-", "mlkem768x25519"].into_iter().any(has),
         }
     }
 
@@ -203,7 +207,9 @@ impl Attempt<'_> {
                 Step::Texts => !command && source.kind() != SourceKind::SshKey,
                 Step::SshKeys => !command && source.kind() == SourceKind::SshKey,
                 Step::Commands => command,
-                Step::Locked | Step::Plugins => source.kind() != SourceKind::SshKey,
+                Step::Locked | Step::Plugins | Step::LockedPlugins => {
+                    source.kind() != SourceKind::SshKey
+                }
             };
             if !wanted {
                 continue;
@@ -234,9 +240,13 @@ impl Attempt<'_> {
                 self.try_natives(identities)
             }
             (Parsed::Identities(identities), Step::Plugins) => self.try_plugins(identities),
-            (Parsed::Locked(locked), Step::Locked) => {
+            (Parsed::Locked(locked), Step::Locked | Step::LockedPlugins) => {
                 let opened = locked.open(source.name(), &**interaction);
-                let found = self.try_natives(opened.map_err(Failure::Identity)?)?;
+                let identities = opened.map_err(Failure::Identity)?;
+                let found = match self.try_natives(identities)? {
+                    Some(key) => Some(key),
+                    None => self.try_plugins(identities)?,
+                };
                 found.map(Some).ok_or_else(|| Failure::Identity("not for this recipient".into()))
             }
             (Parsed::Ssh(key), Step::SshKeys | Step::Commands) => {
@@ -264,16 +274,22 @@ impl Attempt<'_> {
             // Trying an identity costs more than knowing its recipient, which is kept.
             natives.sort_by_key(|native| native.recipient() != self.recipient);
         }
+        let mut problems = Vec::new();
         for native in natives {
-            if let Some(key) = self.open(&native.identity)? {
-                return Ok(Some(key));
+            match self.open(&native.identity) {
+                Ok(Some(key)) => return Ok(Some(key)),
+                Ok(None) => {}
+                Err(Failure::Identity(problem)) => problems.push(problem),
+                // An identity of ours opened the stanza, so that it is the file.
+                Err(file @ Failure::File(_)) => return Err(file),
             }
         }
-        Ok(None)
+        if problems.is_empty() { Ok(None) } else { Err(Failure::Identity(problems.join("; "))) }
     }
 
+    /// All are tried; what went wrong with each is told if none does it.
     fn try_plugins(&self, identities: &Identities) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-        let mut failure = None;
+        let mut problems = Vec::new();
         for identity in &identities.plugins {
             let asking = Asking(Arc::clone(&self.service.interaction));
             let found =
@@ -283,11 +299,11 @@ impl Attempt<'_> {
             match found {
                 Ok(Some(key)) => return Ok(Some(key)),
                 Ok(None) => {}
-                Err(Failure::Identity(problem)) => failure = Some(Failure::Identity(problem)),
-                Err(file @ Failure::File(_)) => return Err(file),
+                // A key that does not fit the file may be the plugin's fault.
+                Err(Failure::Identity(problem) | Failure::File(problem)) => problems.push(problem),
             }
         }
-        failure.map_or(Ok(None), Err)
+        if problems.is_empty() { Ok(None) } else { Err(Failure::Identity(problems.join("; "))) }
     }
 
     fn open(&self, identity: &dyn age::Identity) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {

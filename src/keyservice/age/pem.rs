@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use cbc::Decryptor;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockDecryptMut, KeyIvInit};
+use md5::digest::generic_array::GenericArray;
 use md5::{Digest, Md5};
 use pkcs8::der::Decode;
 use pkcs8::der::pem::{LineEnding, encode_string};
@@ -122,10 +123,10 @@ fn legacy(text: &str) -> Result<Locked, String> {
         "AES-256-CBC" => Cipher::Aes256,
         _ => return Err("locked with an old cipher: `ssh-keygen -p` converts it".into()),
     };
-    // The parser of numbers takes a sign as well.
-    let iv =
-        Some(iv).filter(|iv| iv.bytes().all(|byte| byte.is_ascii_hexdigit())).ok_or(DAMAGED)?;
-    let iv = u128::from_str_radix(iv, 16).map_err(|_| DAMAGED)?.to_be_bytes();
+    // The parser of numbers takes a sign, and any number of digits.
+    let is_iv = iv.len() == 32 && iv.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let iv = u128::from_str_radix(Some(iv).filter(|_| is_iv).ok_or(DAMAGED)?, 16);
+    let iv = iv.map_err(|_| DAMAGED)?.to_be_bytes();
     let body: String = lines.collect();
     let body = BASE64_STANDARD.decode(body).map_err(|_| DAMAGED)?;
     Ok(Locked::Legacy { cipher, iv, body })
@@ -133,11 +134,12 @@ fn legacy(text: &str) -> Result<Locked, String> {
 
 /// OpenSSL's `EVP_BytesToKey`: MD5, one round, the first half of the IV as salt.
 fn derive(passphrase: &[u8], iv: &[u8; 16]) -> Zeroizing<[u8; 32]> {
+    // Hashed into its place: no half of it stays elsewhere.
     let mut key = Zeroizing::new([0; 32]);
-    let first = Md5::new().chain_update(passphrase).chain_update(&iv[..8]).finalize();
-    key[..16].copy_from_slice(&first);
-    let second = Md5::new().chain_update(first).chain_update(passphrase).chain_update(&iv[..8]);
-    key[16..].copy_from_slice(&second.finalize());
+    let (first, second) = key.split_at_mut(16);
+    let salted = |hash: Md5| hash.chain_update(passphrase).chain_update(&iv[..8]);
+    salted(Md5::new()).finalize_into(GenericArray::from_mut_slice(first));
+    salted(Md5::new_with_prefix(&*first)).finalize_into(GenericArray::from_mut_slice(second));
     key
 }
 

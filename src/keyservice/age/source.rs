@@ -272,12 +272,7 @@ impl Locked {
                 })?;
             let mut text = zeroize::Zeroizing::new(String::with_capacity(LOCKED_CAPACITY));
             reader.take(LOCKED_MAX).read_to_string(&mut text).map_err(|error| error.to_string())?;
-            let identities = Identities::parse(&text, false)?;
-            if identities.plugins.is_empty() {
-                Ok(identities)
-            } else {
-                Err("a plugin identity cannot be locked with a passphrase".into())
-            }
+            Identities::parse(&text, false)
         });
         opened.as_ref().map_err(Clone::clone)
     }

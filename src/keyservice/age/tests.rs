@@ -275,7 +275,15 @@ fn ssh_keys_that_cannot_be_used_say_why() {
     check(&RSA_PKCS8_LOCKED[..400], damaged);
     check(&RSA_PKCS8.replacen("MII", "MIJ", 1), damaged);
     check(&RSA_PEM_LOCKED.replace("DEK-Info", "Dek"), damaged);
-    check(&RSA_PEM_LOCKED.replace("AES-128-CBC,", "AES-128-CBC,+"), damaged);
+    // The IV is 32 hexadecimal digits, no more, no less, no sign.
+    for start in ["AES-128-CBC,+", "AES-128-CBC,0", "AES-128-CBC,00", "AES-128-CBC,\u{e9}"] {
+        check(&RSA_PEM_LOCKED.replace("AES-128-CBC,", start), damaged);
+    }
+    let iv = RSA_PEM_LOCKED.split("AES-128-CBC,").nth(1).and_then(|it| it.lines().next());
+    let iv = iv.expect("an IV");
+    for shorter in [&iv[..31], &iv[..2], ""] {
+        check(&RSA_PEM_LOCKED.replace(iv, shorter), damaged);
+    }
     check(
         &RSA_PEM_LOCKED.replace("AES-128-CBC", "DES-EDE3-CBC"),
         "locked with an old cipher: `ssh-keygen -p` converts it",
@@ -332,7 +340,7 @@ fn a_text_of_identities_holds_nothing_else() {
             "ssh: line 1: not an age identity",
             "recipient: line 1: a recipient, where an identity (AGE-SECRET-KEY-1…) is needed",
             "broken: line 1: malformed: invalid Bech32 encoding",
-            "locked plugin: a plugin identity cannot be locked with a passphrase",
+            "locked plugin: age-plugin-test is not in PATH",
             "for a key: it is an age file, but not one with a passphrase",
         ]
     );
@@ -526,6 +534,38 @@ fn plugin_child() {
         missing.expect_err("no such plugin").to_string(),
         "age-plugin-missing is not in PATH"
     );
+    one_that_fails_hides_no_other(&recipient, &wrapped, &identity);
+    plugins_of_a_locked_file_are_used(&recipient, &wrapped, &identity);
+}
+
+/// A plugin that is not there, and one that gives a wrong key.
+fn one_that_fails_hides_no_other(recipient: &str, wrapped: &str, identity: &str) {
+    let plugin = |name: &str| bech32(&format!("age-plugin-{name}-"), b"test").to_uppercase();
+    let failing = [plugin("missing"), plugin("liar"), plugin("gone")];
+    let service = |identities: &[&str]| {
+        service(vec![source(SourceKind::Identities, "file", &identities.join("\n"))])
+    };
+    let [missing, liar, gone] = failing.each_ref().map(String::as_str);
+    let with = service(&[missing, liar, gone, identity]);
+    assert_eq!(**with.unwrap_bytes(recipient, wrapped).expect("unwrapped"), *KEY);
+    let without = service(&[missing, liar, gone]);
+    assert_eq!(
+        looked(without.unwrap_bytes(recipient, wrapped)),
+        ["file: age-plugin-missing is not in PATH; its header was changed; \
+          age-plugin-gone is not in PATH"]
+    );
+}
+
+fn plugins_of_a_locked_file_are_used(recipient: &str, wrapped: &str, identity: &str) {
+    let (native, other) = new_pair();
+    let text = format!("{native}\n{identity}\n");
+    let user = User::answering("x");
+    let locked = source(SourceKind::Identities, "locked", &lock(&text, "x"));
+    let service = AgeIdentities::new(vec![locked], user.clone());
+    assert_eq!(**service.unwrap_bytes(recipient, wrapped).expect("unwrapped"), *KEY);
+    let wrapped = service.wrap_bytes(&other, KEY).expect("wrapped");
+    assert_eq!(**service.unwrap_bytes(&other, &wrapped).expect("unwrapped"), *KEY);
+    assert_eq!(user.asked(), ["Enter passphrase for identity 'locked': "]);
 }
 
 #[test]
@@ -536,6 +576,13 @@ fn plugins_wrap_and_unwrap() {
     let plugin = dir.path().join("age-plugin-test");
     std::fs::write(&plugin, include_str!("testdata/age-plugin-test")).expect("written");
     std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755)).expect("mode");
+    let liar = dir.path().join("age-plugin-liar");
+    let wrong = include_str!("testdata/age-plugin-test").replace(
+        "-> file-key 0\\n%s\\n' \"$stanza\"",
+        "-> file-key 0\\n%s\\n' AAAAAAAAAAAAAAAAAAAAAA",
+    );
+    std::fs::write(&liar, wrong).expect("written");
+    std::fs::set_permissions(&liar, std::fs::Permissions::from_mode(0o755)).expect("mode");
     let path = std::env::var("PATH").unwrap_or_default();
     let output = std::process::Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "keyservice::age::tests::plugin_child"])

@@ -4,9 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::in_place::overwrite;
 use super::prepare::Prepared;
 use super::steps::Steps;
+use super::temp::Temp;
 use super::write::{Before, Job, WriteError, failed};
 
 /// How the new content came to its place.
@@ -24,28 +27,45 @@ pub(super) fn commit(
     job: &Job<'_>,
 ) -> Result<Placed, WriteError> {
     let Prepared { temp, target, .. } = file;
-    match job.before {
-        Before::Anything => {}
-        Before::Nothing if fs::symlink_metadata(target).is_ok() => return Err(WriteError::Exists),
-        Before::Nothing => {}
-        Before::Content(content) => {
-            if !holds(target, content) {
-                return Err(WriteError::Changed);
-            }
-        }
-    }
-    match steps.rename(&temp.path, target) {
-        Ok(()) => {
-            temp.disarm();
-            Ok(Placed::Replaced)
-        }
-        Err(error) => match error.kind() {
-            io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
-                overwrite(steps, file, job.content).map(|()| Placed::Overwritten)
-            }
-            io::ErrorKind::PermissionDenied => Err(WriteError::DirectoryDenied),
+    let renamed = match job.before {
+        Before::Anything => replace(steps, temp, target),
+        Before::Nothing => place_new(steps, temp, target),
+        Before::Content(content) if holds(target, content) => replace(steps, temp, target),
+        Before::Content(_) => return Err(WriteError::Changed),
+    };
+    match (renamed, job.before) {
+        (Ok(()), _) => Ok(Placed::Replaced),
+        (Err(error), before) => match (error.kind(), before) {
+            (io::ErrorKind::AlreadyExists, Before::Nothing) => Err(WriteError::Exists),
+            (
+                io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices,
+                Before::Anything | Before::Content(_),
+            ) => overwrite(steps, file, job.content).map(|()| Placed::Overwritten),
+            (io::ErrorKind::PermissionDenied, _) => Err(WriteError::DirectoryDenied),
             _ => Err(failed("put it in its place")(error)),
         },
+    }
+}
+
+fn replace(steps: &impl Steps, temp: &Temp, target: &Path) -> io::Result<()> {
+    steps.rename(&temp.path, target)?;
+    temp.disarm();
+    Ok(())
+}
+
+/// Never takes the place of another file, even of one that appeared a moment ago.
+fn place_new(steps: &impl Steps, temp: &Temp, target: &Path) -> io::Result<()> {
+    match steps.rename_new(&temp.path, target) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+        result => return result.map(|()| temp.disarm()),
+    }
+    match steps.link(&temp.path, target) {
+        // The first name goes when the temporary file is dropped.
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // A file system without hard links either has no way that is better.
+        Err(_) if fs::symlink_metadata(target).is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => replace(steps, temp, target),
     }
 }
 
@@ -70,8 +90,9 @@ pub(super) fn sync_directory(steps: &impl Steps, path: &Path) -> io::Result<()> 
 fn holds(path: &Path, content: &[u8]) -> bool {
     let Ok(file) = File::open(path) else { return false };
     let same_length = file.metadata().is_ok_and(|now| now.len() == content.len() as u64);
-    let mut now = Vec::with_capacity(content.len() + 1);
+    // It may be plaintext. One byte more, so that the end is seen without growing the buffer.
+    let mut now = Zeroizing::new(Vec::with_capacity(content.len() + 1));
     same_length
         && file.take(content.len() as u64 + 1).read_to_end(&mut now).is_ok()
-        && now == content
+        && *now == content
 }

@@ -2,10 +2,12 @@
 //!
 //! Invariants: no file is ever truncated in place; after an error the old file stands as it was and
 //! no temporary file is left; after a kill at any moment the old or the new file stands whole, and
-//! the next write to that file removes what was left beside it. The one exception is a file that is
+//! the next write in that directory removes what was left there. The one exception is a file that is
 //! mounted by itself, which no program can replace: see `in_place`.
 
+mod attributes;
 mod commit;
+mod folder;
 mod in_place;
 mod prepare;
 mod read;
@@ -16,6 +18,10 @@ mod temp;
 mod tests;
 mod write;
 
+pub use self::folder::{FolderError, make_folders};
 pub use self::in_place::interrupted_copy;
 pub use self::read::{ReadError, read, read_bytes};
-pub use self::write::{Before, Job, Note, WriteError, Written, replace, replace_all};
+pub use self::target::{name, place};
+pub use self::write::{
+    Before, Job, Note, WriteError, Written, create_private, replace, replace_all,
+};

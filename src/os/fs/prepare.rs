@@ -3,13 +3,14 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::Access;
 
+use super::attributes;
 use super::steps::Steps;
 use super::target::{is_descriptor, is_stream, resolve, write_through, write_to_standard_stream};
-use super::temp::Temp;
+use super::temp::{Blocked, Temp};
 use super::write::{Before, Job, Note, WriteError, Written, failed};
 
 /// A file whose new content is written beside it.
@@ -52,27 +53,46 @@ pub(super) fn prepare(steps: &impl Steps, job: &Job<'_>) -> Result<Progress, Wri
     }
     // A new file gets what the umask leaves; one that takes an old file's place is private until
     // it has that file's owner.
-    let mode = if old.is_some() { 0o600 } else { 0o666 };
-    let temp = Temp::create(steps, &target, mode)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => WriteError::NoDirectory,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                WriteError::DirectoryDenied
-            }
-            _ => failed("create a file beside it")(error),
-        })?
-        .ok_or(WriteError::Busy)?;
+    let mode = if old.is_some() || job.private { 0o600 } else { 0o666 };
+    let temp = Temp::create(steps, &target, mode).map_err(blocked)?;
     write_all(steps, &temp.file, job.content).map_err(failed("write it"))?;
     let mut written = Written::default();
     if let Some(old) = &old {
-        keep_owner_and_mode(steps, &temp.file, old, &mut written.notes)
+        let list = attributes::access_list(&target);
+        if list.is_none() {
+            // The directory may give one to every new file.
+            attributes::remove_access_list(&temp.file);
+        }
+        keep_owner_and_mode(steps, &temp.file, old, list.is_some(), &mut written.notes)
             .map_err(failed("keep its owner and mode"))?;
-        copy_attributes(&target, &temp.file);
+        attributes::copy(&target, &temp.file);
+        if let Some(list) = list {
+            // Of a list, what the owning group may do would be for our group.
+            let kept = !written.notes.contains(&Note::Group)
+                && attributes::set_access_list(&temp.file, &list);
+            if !kept {
+                written.notes.push(Note::AccessList);
+            }
+        }
         if old.nlink() > 1 {
             written.notes.push(Note::HardLinks);
         }
     }
     Ok(Progress::Prepared(Prepared { temp, target, written }))
+}
+
+fn blocked(why: Blocked) -> WriteError {
+    match why {
+        Blocked::Busy => WriteError::Busy,
+        Blocked::Taken { path, source } => WriteError::Blocked { path, source },
+        Blocked::Uncreated(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => WriteError::NoDirectory,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                WriteError::DirectoryDenied
+            }
+            _ => failed("create a file beside it")(error),
+        },
+    }
 }
 
 pub(super) fn write_all(steps: &impl Steps, file: &File, mut bytes: &[u8]) -> io::Result<()> {
@@ -87,10 +107,13 @@ pub(super) fn write_all(steps: &impl Steps, file: &File, mut bytes: &[u8]) -> io
     Ok(())
 }
 
+/// `listed`: the old file has an access control list, which brings the rights of the group with it;
+/// what its mode shows in their place is the most that anybody on the list may do.
 fn keep_owner_and_mode(
     steps: &impl Steps,
     file: &File,
     old: &Metadata,
+    listed: bool,
     notes: &mut Vec<Note>,
 ) -> io::Result<()> {
     let new = file.metadata()?;
@@ -104,9 +127,12 @@ fn keep_owner_and_mode(
         }
         if group.is_some() && steps.set_owner(file, None, group).is_err() {
             notes.push(Note::Group);
-            // Our group is not the one that the owner meant: it gets what everybody has.
-            mode = (mode & 0o1707) | (mode & ((mode & 0o007) << 3));
+            mode &= 0o1777;
         }
+    }
+    if listed || notes.contains(&Note::Group) {
+        // Our group is not the one that the owner meant: it gets what everybody has.
+        mode = (mode & !0o070) | (mode & ((mode & 0o007) << 3));
     }
     if new.mode() & 0o7777 != mode
         && let Err(error) = steps.set_mode(file, mode)
@@ -119,22 +145,3 @@ fn keep_owner_and_mode(
     }
     Ok(())
 }
-
-/// Access control lists, labels and the user's own attributes, as far as they can be kept.
-#[cfg(target_os = "linux")]
-fn copy_attributes(from: &Path, to: &File) {
-    use rustix::fs::{XattrFlags, fsetxattr, getxattr, listxattr};
-
-    let mut names = vec![0; 4096];
-    let Ok(length) = listxattr(from, &mut names) else { return };
-    for name in names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0; 65536];
-        if let Ok(length) = getxattr(from, name, &mut value) {
-            // Best effort: some belong to the system.
-            let _ = fsetxattr(to, name, &value[..length], XattrFlags::empty());
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn copy_attributes(_from: &Path, _to: &File) {}

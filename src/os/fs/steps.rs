@@ -41,6 +41,11 @@ pub(super) trait Steps: Sync {
         fs::rename(from, to)
     }
 
+    /// Gives the file its name if nothing has that name; `Unsupported` where this is not one step.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        rename_new(from, to)
+    }
+
     /// Opens a file for overwriting.
     fn open(&self, path: &Path) -> io::Result<File> {
         File::options().write(true).open(path)
@@ -87,4 +92,21 @@ fn reserve(file: &File, length: usize) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn reserve(_file: &File, _length: usize) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+
+    renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE).map_err(|error| match error {
+        // Not on this file system, not in this kernel.
+        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => io::ErrorKind::Unsupported.into(),
+        error => error.into(),
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn rename_new(_from: &Path, _to: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

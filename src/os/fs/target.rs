@@ -72,6 +72,24 @@ pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symlinks"))
 }
 
+/// The one name of the file that a path leads to, so that two paths to one file are known as such:
+/// every symlink is followed, also one that leads to no file yet.
+#[must_use]
+pub fn place(path: &Path) -> PathBuf {
+    name(&resolve(path).unwrap_or_else(|_| path.to_owned()))
+}
+
+/// The one spelling of a path: symlinks of its folders are followed, one of its last component is not.
+#[must_use]
+pub fn name(path: &Path) -> PathBuf {
+    let name = match path.file_name() {
+        Some(name) => fs::canonicalize(parent(path)).map(|folder| folder.join(name)),
+        None => fs::canonicalize(path),
+    };
+    // What is not there or not to be entered has no other name.
+    name.unwrap_or_else(|_| path.to_owned())
+}
+
 pub(super) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),

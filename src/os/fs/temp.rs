@@ -2,7 +2,9 @@
 //!
 //! Each file has one name for its temporary, `.NAME.waxseal-part`. Its writer holds a lock on it
 //! until it is renamed or removed; a temporary that nobody holds was left by a killed run, and the
-//! next writer removes it. So the same lock also lets two writers of one file take turns.
+//! next writer removes it. So the same lock also lets two writers of one file take turns. Those of
+//! other files of the directory are removed as well, once something was written there: what a killed
+//! `decrypt --in-place` left is plaintext, and that file may never be written again.
 
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::{OsStr, OsString};
@@ -39,32 +41,40 @@ pub(super) struct Temp {
     done: AtomicBool,
 }
 
+/// Why there is no temporary file.
+pub(super) enum Blocked {
+    /// Another writer was not done in time.
+    Busy,
+    /// Something has its name and cannot be removed.
+    Taken { path: PathBuf, source: io::Error },
+    /// It cannot be created.
+    Uncreated(io::Error),
+}
+
 impl Temp {
     /// Creates the temporary file for `target`, after any other writer of that file is done.
-    ///
-    /// `Ok(None)`: another writer was not done in time.
-    pub(super) fn create(steps: &impl Steps, target: &Path, mode: u32) -> io::Result<Option<Self>> {
+    pub(super) fn create(steps: &impl Steps, target: &Path, mode: u32) -> Result<Self, Blocked> {
         let path = path_for(target);
         let start = Instant::now();
         loop {
             match steps.create(&path, mode) {
                 Ok(file) => {
                     let temp = Self { file, path: path.clone(), done: AtomicBool::new(false) };
-                    if temp.hold()? {
-                        return Ok(Some(temp));
+                    if temp.hold().map_err(Blocked::Uncreated)? {
+                        return Ok(temp);
                     }
                     // Someone took it for a left one between its creation and its lock.
                     temp.disarm();
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if !remove_left(&path)? {
-                        if start.elapsed() > PATIENCE {
-                            return Ok(None);
-                        }
-                        std::thread::sleep(Duration::from_millis(2));
+                    match remove_left(&path) {
+                        Ok(true) => {}
+                        Ok(false) if start.elapsed() > PATIENCE => return Err(Blocked::Busy),
+                        Ok(false) => std::thread::sleep(Duration::from_millis(2)),
+                        Err(source) => return Err(Blocked::Taken { path, source }),
                     }
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(Blocked::Uncreated(error)),
             }
         }
     }
@@ -113,6 +123,24 @@ pub(super) fn name_beside(target: &Path, suffix: &str) -> PathBuf {
     }
     temp.extend_from_slice(suffix.as_bytes());
     target.with_file_name(OsString::from_vec(temp))
+}
+
+/// Removes what killed runs of this user left in a directory, whatever file it was for.
+pub(super) fn remove_all_left(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let me = rustix::process::geteuid().as_raw();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if !(name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(SUFFIX.as_bytes())) {
+            continue;
+        }
+        let path = entry.path();
+        let ours = fs::symlink_metadata(&path).is_ok_and(|it| it.is_file() && it.uid() == me);
+        if ours {
+            // What was to be written stands; the next run tries again.
+            let _ = remove_left(&path);
+        }
+    }
 }
 
 /// Removes the file if no writer holds it; `false` if one does.

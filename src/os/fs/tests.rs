@@ -11,7 +11,8 @@ use super::steps::Steps;
 use super::temp::path_for;
 use super::write::replace_all_by;
 use super::{
-    Before, Job, Note, ReadError, WriteError, interrupted_copy, read, replace, replace_all,
+    Before, Job, Note, ReadError, WriteError, interrupted_copy, name, place, read, replace,
+    replace_all,
 };
 
 const OLD: &[u8] = b"old: content\n";
@@ -113,6 +114,11 @@ impl Steps for Faulty {
         Real.rename(from, to)
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step()?;
+        Real.rename_new(from, to)
+    }
+
     fn open(&self, path: &Path) -> io::Result<File> {
         self.step()?;
         Real.open(path)
@@ -206,7 +212,7 @@ fn a_group_that_cannot_be_kept_gives_no_rights_to_ours() {
     if std::os::unix::fs::chown(&path, Some(1234), Some(5678)).is_err() {
         return; // Without root no file can have another owner.
     }
-    let job = Job { path: &path, content: NEW, before: Before::Anything };
+    let job = Job { path: &path, content: NEW, before: Before::Anything, private: false };
     let written = replace_all_by(&NoOwner, &[job]).remove(0).expect("replaced");
     assert_eq!(written.notes, [Note::Owner, Note::Group]);
     assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o600);
@@ -297,6 +303,210 @@ fn attributes_are_kept_where_the_file_system_has_them() {
     }
 }
 
+/// A list as Linux keeps it: its version, then kind, rights and number of each entry.
+#[cfg(target_os = "linux")]
+fn access_list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let entries = entries.iter().flat_map(|&(kind, rights, id)| {
+        let start = [kind.to_le_bytes(), rights.to_le_bytes()].concat();
+        [start, id.to_le_bytes().to_vec()].concat()
+    });
+    2_u32.to_le_bytes().into_iter().chain(entries).collect()
+}
+
+/// The group may do nothing, the user 1234 may read and write: the mode shows 660.
+#[cfg(target_os = "linux")]
+fn list_of_one() -> Vec<u8> {
+    let none = u32::MAX;
+    access_list(&[(1, 6, none), (2, 6, 1234), (4, 0, none), (16, 6, none), (32, 0, none)])
+}
+
+#[cfg(target_os = "linux")]
+const ACCESS_LIST: &str = "system.posix_acl_access";
+
+/// `false`: a file system without lists.
+#[cfg(target_os = "linux")]
+fn set_list(path: &Path, name: &str, list: &[u8]) -> bool {
+    match rustix::fs::setxattr(path, name, list, rustix::fs::XattrFlags::empty()) {
+        Ok(()) => true,
+        Err(error) => {
+            assert_eq!(error, rustix::io::Errno::OPNOTSUPP);
+            false
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn list_of(path: &Path) -> Option<Vec<u8>> {
+    let mut list = [0; 256];
+    let length = rustix::fs::getxattr(path, ACCESS_LIST, &mut list).ok()?;
+    Some(list[..length].to_vec())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_access_control_list_is_kept_and_a_folder_gives_none() {
+    let (dir, path) = directory_with_old();
+    if !set_list(&path, ACCESS_LIST, &list_of_one()) {
+        return;
+    }
+    let written = replace(&path, NEW, Before::Anything).expect("replaced");
+    assert_eq!(written.notes, []);
+    assert_eq!(list_of(&path), Some(list_of_one()));
+    assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o660);
+    // What a folder gives to new files is not for one that takes the place of an old file.
+    assert!(set_list(dir.path(), "system.posix_acl_default", &list_of_one()));
+    let plain = dir.path().join("plain");
+    File::create(&plain).expect("created");
+    rustix::fs::removexattr(&plain, ACCESS_LIST).expect("given by the folder");
+    fs::set_permissions(&plain, fs::Permissions::from_mode(0o640)).expect("mode");
+    replace(&plain, NEW, Before::Anything).expect("replaced").notes.clear();
+    assert_eq!(list_of(&plain), None);
+    assert_eq!(fs::metadata(&plain).expect("there").mode() & 0o7777, 0o640);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_list_does_not_widen_what_the_lost_group_leaves() {
+    struct NoOwner;
+    impl Steps for NoOwner {
+        fn set_owner(&self, _: &File, _: Option<u32>, _: Option<u32>) -> io::Result<()> {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+    }
+    let (_dir, path) = directory_with_old();
+    if !set_list(&path, ACCESS_LIST, &list_of_one())
+        || std::os::unix::fs::chown(&path, None, Some(5678)).is_err()
+    {
+        return; // Without root no file can have any other group.
+    }
+    let job = Job { path: &path, content: NEW, before: Before::Anything, private: false };
+    let written = replace_all_by(&NoOwner, &[job]).remove(0).expect("replaced");
+    assert_eq!(written.notes, [Note::Group, Note::AccessList]);
+    assert_eq!(list_of(&path), None);
+    assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o600);
+}
+
+/// Somebody else makes the file just before it gets its name.
+struct Overtaken {
+    renames: bool,
+    links: bool,
+}
+
+impl Steps for Overtaken {
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::write(to, OLD).expect("written");
+        if self.renames {
+            Real.rename_new(from, to)
+        } else {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.links { Real.link(from, to) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+    }
+}
+
+#[test]
+fn a_file_that_appears_at_the_last_moment_is_not_replaced() {
+    for (renames, links) in [(true, true), (false, true), (false, false)] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file.yaml");
+        let job = Job { path: &path, content: NEW, before: Before::Nothing, private: false };
+        let result = replace_all_by(&Overtaken { renames, links }, &[job]).remove(0);
+        assert!(matches!(result, Err(WriteError::Exists)), "{result:?}");
+        assert_eq!(fs::read(&path).expect("read"), OLD);
+        assert_eq!(names(dir.path()), ["file.yaml"]);
+    }
+}
+
+#[test]
+fn a_new_file_is_written_where_it_cannot_be_renamed_in_one_step() {
+    struct Old {
+        links: bool,
+    }
+    impl Steps for Old {
+        fn rename_new(&self, _: &Path, _: &Path) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+            if self.links {
+                Real.link(from, to)
+            } else {
+                Err(io::ErrorKind::PermissionDenied.into())
+            }
+        }
+    }
+    for links in [true, false] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file.yaml");
+        let job = Job { path: &path, content: NEW, before: Before::Nothing, private: true };
+        replace_all_by(&Old { links }, &[job]).remove(0).expect("written").notes.clear();
+        assert_eq!(fs::read(&path).expect("read"), NEW);
+        let metadata = fs::metadata(&path).expect("there");
+        assert_eq!((metadata.mode() & 0o7777, metadata.nlink()), (0o600, 1));
+        assert_eq!(names(dir.path()), ["file.yaml"]);
+    }
+}
+
+#[test]
+fn what_has_the_name_of_the_temporary_file_is_told() {
+    let (dir, path) = directory_with_old();
+    let result = || replace(&path, NEW, Before::Anything).expect_err("blocked").to_string();
+    let name = ".file.yaml.waxseal-part";
+    let left = dir.path().join(name);
+    let start =
+        format!("cannot be written: {} is in the way and cannot be removed: ", left.display());
+    // A symlink is not followed, and nothing is put in the place that it leads to.
+    symlink("elsewhere", &left).expect("linked");
+    assert!(result().starts_with(&start), "{}", result());
+    fs::remove_file(&left).expect("removed");
+    fs::create_dir(&left).expect("made");
+    assert!(result().starts_with(&start), "{}", result());
+    assert_eq!(fs::read(&path).expect("read"), OLD);
+    assert_eq!(names(dir.path()), [name, "file.yaml"]);
+}
+
+#[test]
+fn what_killed_runs_left_goes_with_the_next_write_in_the_directory() {
+    let (dir, path) = directory_with_old();
+    let [left, held, link] =
+        [".a.yaml.waxseal-part", ".b.yaml.waxseal-part", ".c.yaml.waxseal-part"]
+            .map(|name| dir.path().join(name));
+    fs::write(&left, "plaintext").expect("written");
+    fs::write(dir.path().join(".d.waxseal-copy"), "").expect("written");
+    let held = File::create(&held).expect("created");
+    held.lock().expect("locked");
+    symlink(&path, &link).expect("linked");
+    replace(&path, NEW, Before::Anything).expect("replaced").notes.clear();
+    assert_eq!(
+        names(dir.path()),
+        [".b.yaml.waxseal-part", ".c.yaml.waxseal-part", ".d.waxseal-copy", "file.yaml"]
+    );
+    drop(held);
+    replace(&path, OLD, Before::Anything).expect("replaced").notes.clear();
+    assert_eq!(names(dir.path()), [".c.yaml.waxseal-part", ".d.waxseal-copy", "file.yaml"]);
+}
+
+#[test]
+fn every_path_to_a_file_has_one_place() {
+    let (dir, path) = directory_with_old();
+    let path = path.canonicalize().expect("there");
+    fs::create_dir_all(dir.path().join("real/deep")).expect("made");
+    symlink("real/deep", dir.path().join("folder")).expect("linked");
+    symlink("../../file.yaml", dir.path().join("real/deep/link")).expect("linked");
+    symlink("none.yaml", dir.path().join("dangling")).expect("linked");
+    for spelling in ["file.yaml", "./file.yaml", "real/../file.yaml", "folder/link"] {
+        assert_eq!(place(&dir.path().join(spelling)), path, "{spelling}");
+    }
+    assert_eq!(place(&dir.path().join("dangling")), path.with_file_name("none.yaml"));
+    assert_eq!(name(&dir.path().join("real/../dangling")), path.with_file_name("dangling"));
+    // Where a folder is a symlink, `..` is not what its name says.
+    let inside = dir.path().join("folder/../file.yaml");
+    assert_eq!(place(&inside), path.with_file_name("real").join("file.yaml"));
+}
+
 /// Steps of one replacement: create, write, mode, sync, rename, sync of the directory.
 const STEPS: usize = 6;
 
@@ -316,7 +526,7 @@ fn after_every_fault_the_old_file_stands() {
     for (at, fault) in faults {
         let (dir, path) = directory_with_old();
         let steps = Faulty::new(at, fault);
-        let job = Job { path: &path, content: NEW, before: Before::Content(OLD) };
+        let job = Job { path: &path, content: NEW, before: Before::Content(OLD), private: false };
         let result = replace_all_by(&steps, &[job]).remove(0);
         // The mode of a file system without modes, and directories that cannot be synced: no error.
         let harmless =
@@ -340,7 +550,7 @@ fn a_mounted_file_is_overwritten() {
         let (dir, path) = directory_with_old();
         fs::hard_link(&path, dir.path().join("mount")).expect("linked");
         let steps = never();
-        let job = Job { path: &path, content, before: Before::Content(OLD) };
+        let job = Job { path: &path, content, before: Before::Content(OLD), private: false };
         let written = replace_all_by(&steps, &[job]).remove(0).expect("written");
         assert_eq!(written.notes, [Note::InPlace]);
         assert_eq!(fs::read(&path).expect("read"), content);
@@ -359,7 +569,7 @@ fn after_every_error_a_mounted_file_stands_as_it_was() {
     {
         let (dir, path) = directory_with_old();
         let steps = Faulty::mounted(at, Fault::Error(kind));
-        let job = Job { path: &path, content: NEW, before: Before::Content(OLD) };
+        let job = Job { path: &path, content: NEW, before: Before::Content(OLD), private: false };
         let result = replace_all_by(&steps, &[job]).remove(0);
         let in_place = result.is_ok() || matches!(result, Err(WriteError::NotDurable(_)));
         let denied = kind == io::ErrorKind::PermissionDenied;
@@ -384,7 +594,7 @@ fn a_mounted_file_that_cannot_be_mended_has_its_copy() {
         }
     }
     let (dir, path) = directory_with_old();
-    let job = Job { path: &path, content: NEW, before: Before::Content(OLD) };
+    let job = Job { path: &path, content: NEW, before: Before::Content(OLD), private: false };
     let copy = match replace_all_by(&Broken, &[job]).remove(0) {
         Err(WriteError::Torn { copy, .. }) => copy,
         other => panic!("{other:?}"),
@@ -393,7 +603,7 @@ fn a_mounted_file_that_cannot_be_mended_has_its_copy() {
     assert_eq!(interrupted_copy(&path), Some(copy));
     assert_eq!(names(dir.path()), [".file.yaml.waxseal-copy", "file.yaml"]);
     // A later one replaces it.
-    let job = Job { path: &path, content: b"next\n", before: Before::Anything };
+    let job = Job { path: &path, content: b"next\n", before: Before::Anything, private: false };
     let steps = Faulty::mounted(usize::MAX, Fault::Kill);
     replace_all_by(&steps, &[job]).remove(0).expect("written").notes.clear();
     assert_eq!(names(dir.path()), ["file.yaml"]);
@@ -403,8 +613,10 @@ fn a_mounted_file_that_cannot_be_mended_has_its_copy() {
 fn a_fault_of_one_file_spares_the_others() {
     let dir = tempfile::tempdir().expect("a directory");
     let paths: Vec<_> = (0..3).map(|n| dir.path().join(format!("{n}"))).collect();
-    let jobs: Vec<_> =
-        paths.iter().map(|path| Job { path, content: NEW, before: Before::Nothing }).collect();
+    let jobs: Vec<_> = paths
+        .iter()
+        .map(|path| Job { path, content: NEW, before: Before::Nothing, private: false })
+        .collect();
     // Three creations and writes, one after the other (so few run on one thread).
     let results = replace_all_by(&Faulty::new(3, Fault::Error(io::ErrorKind::Other)), &jobs);
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
@@ -423,7 +635,7 @@ fn killed_child() {
     let (at, count) = (number().expect("a step"), number().expect("a count"));
     let path = PathBuf::from(words.next().expect("a path"));
     let fault = if count == usize::MAX { Fault::Kill } else { Fault::KillAfter(count) };
-    let job = Job { path: &path, content: NEW, before: Before::Content(OLD) };
+    let job = Job { path: &path, content: NEW, before: Before::Content(OLD), private: false };
     let mounted = std::env::var_os(MOUNTED).is_some();
     let _ = replace_all_by(&Faulty { mounted, ..Faulty::new(at, fault) }, &[job]);
 }
@@ -453,7 +665,7 @@ fn after_a_kill_while_a_mounted_file_is_overwritten_a_copy_stands_whole() {
         let content = fs::read(&path).expect("read");
         replace(&path, &content, Before::Anything).expect("replaced").notes.clear();
         assert!(!path_for(&path).exists(), "step {at}");
-        let job = Job { path: &path, content: NEW, before: Before::Anything };
+        let job = Job { path: &path, content: NEW, before: Before::Anything, private: false };
         let steps = Faulty::mounted(usize::MAX, Fault::Kill);
         replace_all_by(&steps, &[job]).remove(0).expect("written").notes.clear();
         assert_eq!(names(dir.path()), ["file.yaml"], "step {at}");
@@ -519,7 +731,8 @@ fn many_files_are_written_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let paths: Vec<_> = (0..500).map(|n| dir.path().join(format!("{n}.yaml"))).collect();
     for before in [Before::Nothing, Before::Content(NEW)] {
-        let jobs: Vec<_> = paths.iter().map(|path| Job { path, content: NEW, before }).collect();
+        let jobs: Vec<_> =
+            paths.iter().map(|path| Job { path, content: NEW, before, private: false }).collect();
         let results = replace_all(&jobs);
         assert_eq!(results.len(), 500);
         assert!(results.iter().all(Result::is_ok));

@@ -1,9 +1,10 @@
 //! The one writer of files.
 //!
 //! In order: resolve symlinks; create the temporary file beside (0600 if it takes an old file's
-//! place); owner, mode, attributes; content; sync; look whether the old file is still the one that
-//! was read; rename; sync the directory. A file that is mounted by itself is overwritten
-//! (`in_place`). What is no regular file (a pipe, a terminal, `/dev/null`,
+//! place); content; owner, mode, attributes; sync; look whether the old file is still the one that
+//! was read; rename; sync the directory, and remove what killed runs left in it. A file that must be
+//! new never takes another's place, even one that appears at the last moment. A file that is mounted
+//! by itself is overwritten (`in_place`). What is no regular file (a pipe, a terminal, `/dev/null`,
 //! `/dev/stdout`) is written to.
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use super::commit::{Placed, commit, sync_directory};
 use super::prepare::{Prepared, Progress, prepare};
 use super::steps::{Machine, Steps};
 use super::target::parent;
+use super::temp::remove_all_left;
 use crate::os::threads::side_by_side;
 
 /// A file to write.
@@ -25,6 +27,8 @@ pub struct Job<'a> {
     pub content: &'a [u8],
     /// What must stand there now.
     pub before: Before<'a>,
+    /// A new file is for its owner alone, whatever the umask says. One that is replaced keeps its mode.
+    pub private: bool,
 }
 
 /// What must stand at a path for it to be written.
@@ -56,6 +60,9 @@ pub enum Note {
     /// It belongs to another group now, and grants the group no more than it grants others.
     #[error("its group could not be kept")]
     Group,
+    /// Its access control list is gone, and the group has no more rights than others.
+    #[error("its access control list could not be kept")]
+    AccessList,
     /// The file system did not take the mode.
     #[error("its mode could not be kept")]
     Mode,
@@ -101,6 +108,15 @@ pub enum WriteError {
     /// There is a file already.
     #[error("exists already")]
     Exists,
+    /// The name of the temporary file is taken by what cannot be removed.
+    #[error("cannot be written: {} is in the way and cannot be removed: {source}", path.display())]
+    Blocked {
+        /// What is in the way.
+        path: PathBuf,
+        /// Why it stays.
+        #[source]
+        source: io::Error,
+    },
     /// Another waxseal is writing it and does not finish.
     #[error("is being written by another waxseal")]
     Busy,
@@ -124,8 +140,18 @@ pub enum WriteError {
 ///
 /// If it could not be written; the old file stands.
 pub fn replace(path: &Path, content: &[u8], before: Before<'_>) -> Result<Written, WriteError> {
-    let mut results = replace_all_by(&Machine, &[Job { path, content, before }]);
-    results.pop().unwrap_or(Err(WriteError::Busy))
+    let job = Job { path, content, before, private: false };
+    replace_all_by(&Machine, &[job]).pop().unwrap_or(Err(WriteError::Busy))
+}
+
+/// Writes a new file that its owner alone can read, whole or not at all.
+///
+/// # Errors
+///
+/// If it could not be written, or something stands there already.
+pub fn create_private(path: &Path, content: &[u8]) -> Result<Written, WriteError> {
+    let job = Job { path, content, before: Before::Nothing, private: true };
+    replace_all_by(&Machine, &[job]).pop().unwrap_or(Err(WriteError::Busy))
 }
 
 /// Writes many files, each whole or not at all; one result per job, in their order.
@@ -182,9 +208,10 @@ fn replace_some(steps: &impl Steps, jobs: &[Job<'_>]) -> Vec<Result<Written, Wri
             };
             drop(temp);
             let directory = parent(&target).to_owned();
-            let synced = directories
-                .entry(directory)
-                .or_insert_with_key(|directory| sync_directory(steps, directory));
+            let synced = directories.entry(directory).or_insert_with_key(|directory| {
+                remove_all_left(directory);
+                sync_directory(steps, directory)
+            });
             match synced {
                 Ok(()) => Ok(written),
                 Err(error) => Err(WriteError::NotDurable(error.kind().into())),

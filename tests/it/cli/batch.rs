@@ -1,10 +1,12 @@
 //! Many files in one run.
 
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Stdio;
 
 use expect_test::expect;
 
-use super::Sandbox;
+use super::{Sandbox, text};
 
 #[test]
 fn a_failure_does_not_stop_the_others() {
@@ -79,4 +81,155 @@ fn what_cannot_be_written_stays_as_it_is() {
     sandbox.sealed("a.yaml", "a: 1\n");
     sandbox.run(&["decrypt", "--output", "no/such/folder", "a.yaml"]).fails(3);
     sandbox.run(&["decrypt", "--output", "d", "a.yaml"]).fails(3);
+}
+
+#[test]
+fn a_file_with_several_names_is_worked_on_once() {
+    let sandbox = Sandbox::new();
+    sandbox.write("d/a.yaml", "a: 1\n");
+    symlink("d/a.yaml", sandbox.path("link.yaml")).expect("linked");
+    symlink("d", sandbox.path("folder")).expect("linked");
+    let absolute = text(&sandbox.path("d/a.yaml"));
+    let names = [
+        "link.yaml",
+        "d/a.yaml",
+        "./d/a.yaml",
+        "d/../d/a.yaml",
+        "folder/a.yaml",
+        "d/a.yaml",
+        &absolute,
+    ];
+    fn with<'a>(words: &[&'a str], names: &[&'a str]) -> Vec<&'a str> {
+        [words, names].concat()
+    }
+    let all = |words: &[&'static str]| with(words, &names);
+    assert_eq!(sandbox.run(&all(&["encrypt", "-i"])).ok(), "");
+    assert!(fs::symlink_metadata(sandbox.path("link.yaml")).expect("there").is_symlink());
+    assert_eq!(sandbox.run(&all(&["rotate", "-i"])).ok(), "");
+    let run = sandbox.run(&[&all(&["set"])[..], &["[\"a\"]", "2"]].concat());
+    assert_eq!(run.ok(), "");
+    // Who asks about names hears about each.
+    let told = sandbox.run(&["verify", "d/a.yaml", "link.yaml", "./link.yaml"]).ok();
+    assert_eq!(told, "d/a.yaml: sealed\nlink.yaml: sealed\n");
+    sandbox.run(&["decrypt", "--output-dir", "out", "link.yaml", "d/a.yaml", "./d/a.yaml"]).ok();
+    assert_eq!(sandbox.read("out/link.yaml"), "a: 2\n");
+    assert_eq!(sandbox.read("out/d/a.yaml"), "a: 2\n");
+    assert_eq!(sandbox.run(&all(&["decrypt", "-i"])).ok(), "");
+    assert_eq!(sandbox.read("d/a.yaml"), "a: 2\n");
+}
+
+#[test]
+fn where_a_folder_is_a_symlink_two_files_are_two() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "a: 1\n");
+    sandbox.write("real/a.yaml", "a: 2\n");
+    fs::create_dir(sandbox.path("real/deep")).expect("made");
+    symlink("real/deep", sandbox.path("folder")).expect("linked");
+    sandbox.run(&["encrypt", "-i", "a.yaml", "folder/../a.yaml"]).ok();
+    assert_eq!(sandbox.run(&["decrypt", "real/a.yaml"]).ok(), "a: 2\n");
+    let words = ["decrypt", "--output-dir", "out", "a.yaml", "folder/../a.yaml"];
+    let stderr = sandbox.run(&words).fails(8);
+    assert!(stderr.contains("two of the files would be written to out/a.yaml"), "{stderr}");
+}
+
+#[test]
+fn no_result_takes_the_place_of_another() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    sandbox.sealed("a.json", "{\"a\": 2}\n");
+    let start = std::time::Instant::now();
+    let words = ["decrypt", "--output-type", "toml", "--output-dir", "out", "a.yaml", "a.json"];
+    let run = sandbox.run(&words);
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: out/a.toml: another of the files was written there; the result of this one was not
+        error: 1 of 2 files failed
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
+    assert_eq!(sandbox.read("out/a.toml"), "a = 1\n");
+    assert!(start.elapsed().as_secs() < 4, "they did not wait for one another");
+}
+
+#[test]
+fn below_a_folder_that_is_named_no_symlink_is_followed() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: hunter2\n");
+    sandbox.sealed("sub/b.yaml", "b: hunter2\n");
+    fs::create_dir(sandbox.path("public")).expect("made");
+    fs::create_dir(sandbox.path("out")).expect("made");
+    // As somebody can commit them.
+    symlink("../public/a.yaml", sandbox.path("out/a.yaml")).expect("linked");
+    symlink("../public", sandbox.path("out/sub")).expect("linked");
+    for command in ["decrypt", "rotate"] {
+        let run = sandbox.run(&[command, "--output-dir", "out", "a.yaml", "sub/b.yaml"]);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+        let start = "error: out/a.yaml: out/a.yaml is a symlink: none is followed below the folder";
+        assert!(run.stderr.starts_with(start), "{}", run.stderr);
+        assert!(run.stderr.contains("out/sub/b.yaml: out/sub is a symlink"), "{}", run.stderr);
+    }
+    sandbox.write("plain/c.yaml", "c: 1\n");
+    symlink("../public", sandbox.path("out/plain")).expect("linked");
+    sandbox.run(&["encrypt", "--output-dir", "out", "plain/c.yaml"]).fails(3);
+    assert!(fs::read_dir(sandbox.path("public")).expect("there").next().is_none());
+    // The folder itself, and a file that is named, are the user's words.
+    symlink("public", sandbox.path("mine")).expect("linked");
+    sandbox.run(&["decrypt", "--output-dir", "mine", "a.yaml"]).ok();
+    assert_eq!(sandbox.read("public/a.yaml"), "a: hunter2\n");
+    symlink("public/d.yaml", sandbox.path("d.yaml")).expect("linked");
+    sandbox.run(&["decrypt", "--output", "d.yaml", "a.yaml"]).ok();
+    assert_eq!(sandbox.read("public/d.yaml"), "a: hunter2\n");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_says_why() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    sandbox.sealed("sub/a.yaml", "a: 1\n");
+    sandbox.write("out/sub", "a file\n");
+    let stderr = sandbox.run(&["decrypt", "--output-dir", "out", "sub/a.yaml"]).fails(3);
+    assert_eq!(stderr, "error: out/sub/a.yaml: out/sub is no folder\n");
+    let stderr = sandbox.run(&["decrypt", "--output-dir", "out/sub/x", "a.yaml"]).fails(3);
+    assert!(stderr.contains("cannot make the folder out/sub/x: Not a directory"), "{stderr}");
+}
+
+/// A run whose standard output is closed by its reader before anything is written.
+fn unheard(sandbox: &Sandbox, words: &[&str]) -> (Option<i32>, String) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let child = sandbox
+        .command(env!("CARGO_BIN_EXE_waxseal"))
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let output = child.wait_with_output().expect("ended");
+    (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+}
+
+#[test]
+fn a_reader_who_goes_away_hides_no_failure() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    sandbox.sealed("b.yaml", "b: 1\n");
+    let broken = sandbox.read("b.yaml").replace("b: ENC", "c: ENC");
+    sandbox.write("b.yaml", &broken);
+    assert_eq!(unheard(&sandbox, &["decrypt", "a.yaml"]), (Some(0), String::new()));
+    assert_eq!(unheard(&sandbox, &["verify", "a.yaml"]), (Some(0), String::new()));
+    let (code, stderr) = unheard(&sandbox, &["verify", "a.yaml", "b.yaml"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.starts_with("error: b.yaml: "), "{stderr}");
+    assert!(stderr.ends_with("error: 1 of 2 files failed\n"), "{stderr}");
+    assert_eq!(unheard(&sandbox, &["verify", "b.yaml"]).0, Some(25));
+    // What was not looked at is not known to be good.
+    let names: Vec<String> = (0..300).map(|n| format!("many/{n}.yaml")).collect();
+    for name in &names {
+        sandbox.write(name, &sandbox.read("a.yaml"));
+    }
+    let mut words = vec!["verify"];
+    words.extend(names.iter().map(String::as_str));
+    assert_eq!(unheard(&sandbox, &words), (Some(1), String::new()));
+    assert_eq!(unheard(&sandbox, &words[..200]), (Some(0), String::new()));
 }

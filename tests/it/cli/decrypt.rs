@@ -119,3 +119,21 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert_eq!(output.stdout, b"k");
     assert_eq!(String::from_utf8(output.stderr).expect("UTF-8"), "code 0\n");
 }
+
+#[test]
+fn spellings_that_do_not_fit_any_more_are_given_up_together() {
+    let sandbox = Sandbox::new();
+    let line = |n: usize| format!("k{n}: 0x{n:X}\n");
+    let plain: String = (16..5_000).map(line).collect();
+    sandbox.sealed("a.yaml", &plain);
+    // Every note behind this line is for the leaf before it.
+    let with_line = sandbox.read("a.yaml").replacen("k26:", "# a line\nk26:", 1);
+    sandbox.write("a.yaml", &with_line);
+    let start = std::time::Instant::now();
+    let decrypted = sandbox.run(&["decrypt", "a.yaml"]).ok();
+    // One by one took a hundred times as long.
+    assert!(start.elapsed().as_secs() < 15, "{:?}", start.elapsed());
+    let expected = (16..26).map(line).chain(["# a line\n".to_owned()]);
+    let expected = expected.chain((26..5_000).map(|n| format!("k{n}: {n}\n")));
+    assert_eq!(decrypted, expected.collect::<String>());
+}

@@ -60,6 +60,54 @@ fn a_broken_edit_ends_without_a_terminal() {
     assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
     assert_eq!(sandbox.read("runs"), "run\n");
     assert_eq!(sandbox.read("a.yaml"), before);
+    // An editor with a window of its own needs no terminal.
+    assert_eq!(kept(&sandbox, &run.stderr, "data", "a.yaml.edit.json"), "a: [hunter2\nb: 1\n");
+    assert!(!sandbox.read("a.yaml.edit.json").contains("hunter2"));
+}
+
+/// What an edit was kept as, by the words of the error.
+#[track_caller]
+fn kept(sandbox: &Sandbox, stderr: &str, key: &str, path: &str) -> String {
+    let path = sandbox.masked(path);
+    let hint = format!("your edit is kept, sealed: waxseal decrypt --extract '[\"{key}\"]' {path}");
+    let stderr = sandbox.masked(stderr);
+    assert!(stderr.contains(&hint), "{stderr}");
+    let path = path.replace("DIR", sandbox.dir.path().to_str().expect("UTF-8"));
+    sandbox.run(&["decrypt", "--extract", &format!("[\"{key}\"]"), &path]).ok()
+}
+
+#[test]
+fn an_edit_that_is_no_text_is_kept_too() {
+    let sandbox = Sandbox::new().editor("printf 'a: \\351\\n' > \"$1\"");
+    sandbox.sealed("a.yaml", PLAIN);
+    let stderr = sandbox.run(&["edit", "a.yaml"]).fails(2);
+    assert_eq!(kept(&sandbox, &stderr, "hex", "a.yaml.edit.json"), "613a20e90a");
+    assert!(stderr.trim_end().ends_with("a.yaml.edit.json | xxd -r -p"), "{stderr}");
+}
+
+#[test]
+fn an_edit_that_cannot_stand_beside_its_file_is_kept_elsewhere() {
+    // The folder goes away while its file is edited.
+    let sandbox = Sandbox::new().editor("sed -i s/one/uno/ \"$1\"; mv d gone");
+    sandbox.sealed("d/a.yaml", PLAIN);
+    let stderr = sandbox.run(&["edit", "d/a.yaml"]).fails(3);
+    let elsewhere = sandbox.dir.path().join("a.yaml.edit.json");
+    let elsewhere = elsewhere.to_str().expect("UTF-8");
+    assert_eq!(kept(&sandbox, &stderr, "data", elsewhere), PLAIN.replace("one", "uno"));
+    assert!(sandbox.path("gone/a.yaml").exists());
+}
+
+#[test]
+fn a_new_file_without_a_folder_opens_no_editor() {
+    let sandbox = Sandbox::new().editor("touch opened");
+    let run = sandbox.run(&["edit", "no/such/folder/n.yaml"]);
+    expect![[r#"
+        exit 3
+        --- stderr
+        error: no/such/folder/n.yaml: its directory does not exist
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
+    assert!(!sandbox.path("opened").exists());
 }
 
 #[test]
@@ -68,13 +116,22 @@ fn a_failing_editor_is_201() {
     sandbox.sealed("a.yaml", PLAIN);
     let before = sandbox.read("a.yaml");
     let run = sandbox.run(&["edit", "a.yaml"]);
+    let stderr = run.stderr.clone();
     expect![[r#"
         exit 201
         --- stderr
         error: a.yaml: the editor DIR/editor (from EDITOR) failed (exit status: 3): nothing is changed
-        hint: an editor that ends with an error drops the edit, as `:cq` of vim does; if that was not meant, set SOPS_EDITOR to another one
+        hint: after an editor that ends with an error, as vim does with `:cq`, no file is changed
+        hint: your edit is kept, sealed: waxseal decrypt --extract '["data"]' a.yaml.edit.json
     "#]].assert_eq(&sandbox.transcript(&run));
     assert_eq!(sandbox.read("a.yaml"), before);
+    assert_eq!(kept(&sandbox, &stderr, "data", "a.yaml.edit.json"), "x: 1\n");
+    // Nothing is kept of what nobody changed.
+    let sandbox = sandbox.with("SOPS_EDITOR", "/nowhere/vi");
+    sandbox.run(&["edit", "a.yaml"]).fails(201);
+    let sandbox = sandbox.with("SOPS_EDITOR", "false");
+    sandbox.run(&["edit", "a.yaml"]).fails(201);
+    assert!(!sandbox.path("a.yaml.edit-2.json").exists());
     let sandbox = sandbox.with("SOPS_EDITOR", "/nowhere/vi -x");
     let run = sandbox.run(&["edit", "a.yaml"]);
     expect![[r#"

@@ -166,8 +166,11 @@ fn check(case: &Case, kinds: &[&str]) {
             at += 1;
             assert!(at < MOST_CALLS, "there is no end of it");
         }
-        // The fault was where it matters.
-        for call in ["open", "read", "create", "write", "fsync", "rename"] {
+        // The fault was where it matters. A file that must be new gets its name from the kernel itself.
+        let world = World::new(case);
+        let replaces = case.targets.iter().any(|(name, _)| world.sandbox.path(name).exists());
+        let rename = if replaces { "rename" } else { "fsync" };
+        for call in ["open", "read", "create", "write", "fsync", rename] {
             assert!(hits.contains(call), "{kind}: {call} was never hit, but {hits:?}");
         }
     }
@@ -400,6 +403,30 @@ fn edit_of_a_new_file() {
         ..SET
     };
     check(&case, &["kill", EIO]);
+}
+
+#[test]
+fn keygen_leaves_a_whole_identity_or_none() {
+    let case = Case { prepare: |_| {}, ..SET };
+    let words = ["keygen", "-o", "mine.txt"];
+    for kind in ["kill", "short", EIO] {
+        for at in 0.. {
+            let world = World::new(&case);
+            let (run, hit) = world.run(&words, at, kind, false);
+            let what = format!("{kind} at call {at} ({hit:?})\n{}", run.stderr);
+            let written = fs::read_to_string(world.sandbox.path("mine.txt")).ok();
+            let whole = |text: &String| text.contains("AGE-SECRET-KEY-1") && text.ends_with('\n');
+            assert!(written.as_ref().is_none_or(whole), "{what}");
+            if hit.is_none() {
+                assert_eq!((run.code, written.is_some()), (Some(0), true), "{what}");
+                break;
+            }
+            if written.is_none() {
+                assert_eq!(run_of(world.command(&words).output().expect("run")).code, Some(0));
+                assert_eq!(world.left(), Vec::<PathBuf>::new(), "{what}");
+            }
+        }
+    }
 }
 
 /// What stands there after a run that was killed while it overwrote a file.
