@@ -18,6 +18,7 @@ mod seal;
 mod sealed_check;
 mod set;
 mod set_check;
+mod skip;
 mod spelling;
 mod stream;
 mod tally;

@@ -163,7 +163,7 @@ fn open_leaf(
             Err(FileError::CommentAsValue { position, path })
         }
         // SOPS keeps a comment that does not open, with a warning.
-        Err(_) if comment => Ok(open_moved_comment(doc, place, token, keys, plain)),
+        Err(_) if comment => Ok(open_moved_comment(place, token, keys, plain)),
         Err(source) => {
             let (position, path) = place_of(doc, place.node);
             Err(FileError::Open { position, path, source })
@@ -172,17 +172,21 @@ fn open_leaf(
 }
 
 /// SOPS' YAML library attaches a comment to another container than its indentation says when
-/// something follows it: the paths above are tried as well.
+/// something follows it: the paths above are tried as well, as many as [`MOVED_COMMENT_WORK`] allows.
 fn open_moved_comment(
-    _doc: &Document,
     place: &Place<'_>,
     token: &str,
     keys: &FileKeys,
     plain: &mut Vec<u8>,
 ) -> Option<ScalarType> {
+    let mut work = 0;
     let mut aad = place.aad.trim_end_matches(':');
     while let Some(colon) = aad.rfind(':').map(|at| at + 1).or((!aad.is_empty()).then_some(0)) {
         let outer = if colon == 0 { ":" } else { &aad[..colon] };
+        work += outer.len() + token.len();
+        if work > MOVED_COMMENT_WORK.max(4 * token.len()) {
+            return None;
+        }
         if let Ok(kind) = encrypted_value::open(token, &keys.cipher, outer.as_bytes(), plain) {
             return (kind == ScalarType::Comment).then_some(kind);
         }
@@ -190,6 +194,10 @@ fn open_moved_comment(
     }
     None
 }
+
+/// Bytes that are authenticated in vain for one comment: enough for dozens of levels of usual keys.
+/// Anybody can write comments that open nowhere.
+const MOVED_COMMENT_WORK: usize = 16 << 10;
 
 /// Whether a dash can go away together with the item: sops writes comments of lists so, by lines.
 fn behind_dash(doc: &Document, id: NodeId) -> bool {

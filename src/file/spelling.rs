@@ -13,7 +13,7 @@ use super::error::FileError;
 use super::open::{Opened, Values};
 use super::plain_check;
 use super::seal::FileKeys;
-use super::walk::Skip;
+use super::skip::Skip;
 use crate::crypto::notes::{self, NoteKind, SpellingNote};
 use crate::document::subtree_end;
 use crate::document::{Document, NodeId, NodeKind};
@@ -74,6 +74,7 @@ pub(crate) fn write_plain(
     canonical: Canonical,
 ) -> Result<Written, FileError> {
     let mut canonical = Some(canonical);
+    let mut attempts = 0;
     loop {
         // Most of a sealed text is ciphertext.
         let mut splice = Splice::new(file.doc.text(), file.doc.text().len() / 2);
@@ -93,11 +94,16 @@ pub(crate) fn write_plain(
             },
             Err(error) => plain_check::Failed { node: None, position: error.position },
         };
-        if !notes.retract(failed.node) {
+        // Notes of another version fail one by one: a few are given up, then all.
+        attempts += 1;
+        if !notes.retract(failed.node.filter(|_| attempts < ATTEMPTS)) {
             return Err(FileError::Check { position: failed.position });
         }
     }
 }
+
+/// How often a plaintext is written before all notes are given up.
+const ATTEMPTS: usize = 16;
 
 impl Notes {
     fn token(&self, node: NodeId) -> Option<&str> {
@@ -252,7 +258,11 @@ impl Removal {
                 edits.iter().map(|(span, text)| (span, text.to_owned())).collect::<Vec<_>>()
             })
             .collect();
-        let inside = |at: usize| spans.iter().any(|(span, _)| span.range().contains(&at));
+        spans.sort_by_key(|(span, _)| span.start());
+        let inside = |at: usize| {
+            let before = spans.partition_point(|(span, _)| span.start() <= at);
+            before.checked_sub(1).is_some_and(|last| spans[last].0.range().contains(&at))
+        };
         let stray: Vec<Span> = comment_lines(file).filter(|line| !inside(line.start())).collect();
         spans.extend(stray.into_iter().map(|line| (line, String::new())));
         spans.sort_by_key(|(span, _)| span.start());
@@ -334,8 +344,10 @@ fn candidates(doc: &Document, leaf: NodeId) -> impl Iterator<Item = NodeId> + '_
         } else {
             parent
         };
-        let first = doc.items(container).next() == Some(inner)
-            || doc.entries(container).next().is_some_and(|(_, value)| value == inner);
+        let first = match doc.node(container).kind() {
+            NodeKind::Map => doc.entries(container).next().map(|(_, value)| value),
+            _ => doc.items(container).next(),
+        } == Some(inner);
         (first && doc.node(container).is_value()).then_some(container)
     })
 }

@@ -16,7 +16,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::error::FileError;
 use super::seal::scalar_at;
-use super::walk::{Leaf, Place, Skip, walk};
+use super::skip::Skip;
+use super::walk::{Leaf, Place, walk};
 use crate::crypto::path::EncodedPath;
 use crate::document::{Document, NodeId};
 use crate::policy::Policy;

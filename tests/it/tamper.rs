@@ -283,6 +283,7 @@ pub(crate) fn word(error: &FileError) -> &'static str {
         FileError::MacMismatch => "mac mismatch",
         FileError::Broken => "broken",
         FileError::AliasBudget { .. } => "alias budget",
+        FileError::LengthBudget { .. } => "length budget",
         FileError::Check { .. } => "DOES NOT READ BACK",
         _ => "OTHER",
     }
