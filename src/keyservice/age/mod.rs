@@ -331,6 +331,9 @@ fn dearmor(wrapped: &str) -> Result<Vec<u8>, KeyError> {
         .take(FILE_MAX)
         .read_to_end(&mut file)
         .map_err(|_| malformed("its armor is damaged".into()))?;
+    if stanzas(&file).len() > STANZAS_MAX {
+        return Err(malformed(format!("it has more than {STANZAS_MAX} recipients")));
+    }
     // The errors of a damaged file come before any question for a passphrase.
     Decryptor::new_buffered(&file[..]).map_err(|error| malformed(errors::decrypt(&error)))?;
     Ok(file)
@@ -347,6 +350,10 @@ fn stanzas(file: &[u8]) -> Vec<Vec<&str>> {
 
 /// More than a data key or a share of one.
 const KEY_CAPACITY: usize = 64;
+
+/// More recipients than anybody wraps one key for; sops wraps it once for each. Every stanza costs
+/// some work per identity, and the time to read them grows faster than their number.
+const STANZAS_MAX: usize = 1_000;
 
 /// Far more than any wrapped key: an RSA or post-quantum stanza is some thousand bytes.
 const FILE_MAX: u64 = 1 << 20;
