@@ -4,9 +4,9 @@
 //! `benches/` has the figures.
 
 use waxseal::document::{Document, Format, NodeKind};
-use waxseal::file::FileError;
+use waxseal::file::{EncryptedFile, FileError, Verdict};
 
-use crate::support::{open, seal};
+use crate::support::{data_key, open, seal};
 
 /// Many enough that steps for each pair of them would never end.
 const MANY: usize = 200_000;
@@ -147,4 +147,15 @@ fn targets_are_those_of_the_text() {
         .map(|id| doc.alias_target(id).map_or("none", |target| doc.source(target)))
         .collect();
     assert_eq!(targets, ["1", "[*x, &y k]", "q", "f"]);
+}
+
+/// One long name above many entries.
+#[test]
+fn long_names_in_the_metadata() {
+    let name = "f".repeat(1 << 20);
+    let entries = "{a: x, b: y}, ".repeat(MANY);
+    let text = format!("{}  ? {name}\n  : [{entries}]\n", with_head(""));
+    let metadata = EncryptedFile::parse(text, Format::Yaml);
+    let opened = metadata.expect("metadata").decrypt(&data_key()).expect("opens");
+    assert_eq!(opened.outcome().verdict(), Verdict::RecipientsChanged);
 }
