@@ -20,6 +20,7 @@ mod set;
 mod set_check;
 mod skip;
 mod spelling;
+mod stray;
 mod stream;
 mod tally;
 mod walk;

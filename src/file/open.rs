@@ -10,6 +10,7 @@ use super::error::{FileError, place_of};
 use super::outcome::{Outcome, Vouch};
 use super::seal::FileKeys;
 use super::spelling::{self, Canonical, Notes};
+use super::stray;
 use super::stream::{Found, Source, stream};
 use super::tally::Tally;
 use super::walk::{Leaf, Place};
@@ -91,6 +92,7 @@ pub(crate) fn open(
     let mut tally = Tally::new(&keys.seal, policy, &lastmodified);
     let mut values = Values::default();
     let mut list_comments = false;
+    let mut bare = true;
     let mut canonical = Canonical::default();
     let source = Source { doc, policy, skip: Some(&file.skip) };
     let prepare = |found: &Found<'_>, plain: &mut Vec<u8>| {
@@ -99,16 +101,19 @@ pub(crate) fn open(
         }
         let start = plain.len();
         let kind = open_leaf(doc, found, keys, plain).map_err(Box::new)?;
-        Ok(kind.map(|kind| (kind, start..plain.len())))
+        let style = doc.node(found.place.node).style();
+        let alone = found.scalar().text().is_some_and(|token| stray::is_bare(token, style));
+        Ok(kind.map(|kind| (kind, start..plain.len(), alone)))
     };
-    type Prepared = Result<Option<(ScalarType, Range<usize>)>, Box<FileError>>;
+    type Prepared = Result<Option<(ScalarType, Range<usize>, bool)>, Box<FileError>>;
     let documents = stream(source, prepare, |found, prepared: Prepared, plain| {
         let place = &found.place;
-        let Some((kind, range)) = prepared.map_err(|error| *error)? else {
+        let Some((kind, range, alone)) = prepared.map_err(|error| *error)? else {
             tally.leaf(place, found.kind, found.bytes, false);
             return Ok(());
         };
         let plain = &plain[range];
+        bare &= alone;
         // SOPS' own form of a comment in a list; anywhere else it is an attack.
         list_comments |= kind == ScalarType::Comment && place.leaf == Leaf::Scalar;
         tally.leaf(place, kind, plain, true);
@@ -128,8 +133,12 @@ pub(crate) fn open(
         return Err(FileError::Broken);
     }
     let notes = spelling::read(file, keys);
+    let as_written = bare && !notes.damaged && file.metadata.is_as_written() && !stray::any(file);
     let written = spelling::write_plain(file, &values, notes, canonical)?;
-    let outcome = judge(file, keys, &lastmodified, tree, marked, written.plain.text());
+    let mut outcome = judge(file, keys, &lastmodified, tree, marked, written.plain.text());
+    if outcome.text == Vouch::Good && !as_written {
+        outcome.text = Vouch::Bad;
+    }
     let spelling::Written { plain, notes } = written;
     Ok(OpenedFile { values, notes, outcome, list_comments, nonce, mac, plain })
 }

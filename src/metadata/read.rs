@@ -216,7 +216,7 @@ impl fmt::Display for Place<'_> {
 }
 
 /// Every field that SOPS knows at the top.
-const KNOWN: [&str; 19] = [
+pub(super) const KNOWN: [&str; 19] = [
     "age",
     "azure_kv",
     "encrypted_comment_regex",

@@ -4,9 +4,9 @@
 //! `benches/` has the figures.
 
 use waxseal::document::{Document, Format, NodeKind};
-use waxseal::file::{EncryptedFile, FileError, Verdict};
+use waxseal::file::{Consent, EncryptedFile, FileError, Nonces, Verdict};
 
-use crate::support::{data_key, open, seal};
+use crate::support::{data_key, now, open, seal};
 
 /// Many enough that steps for each pair of them would never end.
 const MANY: usize = 200_000;
@@ -147,6 +147,88 @@ fn targets_are_those_of_the_text() {
         .map(|id| doc.alias_target(id).map_or("none", |target| doc.source(target)))
         .collect();
     assert_eq!(targets, ["1", "[*x, &y k]", "q", "f"]);
+}
+
+const YAML: &str = "# head\na: hunter2\nb:\n  - one\n  - 2\n";
+
+/// Changes the sealed file; its values are read, and its text counts as changed until somebody with
+/// the key has looked.
+#[track_caller]
+fn check_planted(plain: &str, format: Format, change: impl Fn(&str) -> String) {
+    let sealed = seal(plain, format).expect("seals");
+    let planted = change(&sealed);
+    assert_ne!(planted, sealed);
+    let opened = open(&planted, format).expect("opens");
+    assert_eq!(opened.document().text(), plain);
+    assert_eq!(opened.outcome().verdict(), Verdict::Respelled, "{planted}");
+    let reviewed = |text: &str, consent| {
+        let written = opened.reencrypt(text.to_owned(), Nonces::Derived, now(), consent);
+        open(&written.expect("seals"), format).expect("opens").outcome().verdict()
+    };
+    assert_eq!(reviewed(plain, Consent::Reviewed), Verdict::Sealed);
+    let other = plain.replace("hunter2", "hunter3");
+    assert_eq!(reviewed(&other, Consent::AsBefore), Verdict::Respelled);
+}
+
+/// The metadata with a line before `version`.
+fn with_line(sealed: &str, line: &str) -> String {
+    let at = sealed.find("  version:").expect("a version");
+    [&sealed[..at], line, &sealed[at..]].concat()
+}
+
+#[test]
+fn text_behind_a_token_is_seen() {
+    for behind in [" X", "X"] {
+        let change = |text: &str| text.replacen(",type:str]", &format!(",type:str]{behind}"), 1);
+        check_planted(YAML, Format::Yaml, change);
+        check_planted("{\"a\": \"hunter2\"}\n", Format::Json, change);
+        check_planted("a = \"hunter2\"\n", Format::Toml, change);
+    }
+    check_planted(YAML, Format::Yaml, |text| {
+        text.replacen(",type:comment]", ",type:comment] X", 1)
+    });
+    check_planted(YAML, Format::Yaml, |text| {
+        let at = text.rfind(",type:str]").expect("the MAC") + ",type:str]".len();
+        [&text[..at], " X", &text[at..]].concat()
+    });
+}
+
+#[test]
+fn what_is_written_into_the_metadata_is_seen() {
+    check_planted(YAML, Format::Yaml, |text| with_line(text, "  # planted\n"));
+    check_planted(YAML, Format::Yaml, |text| text.replace("\nsops:\n", "\nsops: # planted\n"));
+    check_planted(YAML, Format::Yaml, |text| with_line(text, "  planted: null\n"));
+    check_planted(YAML, Format::Yaml, |text| with_line(text, "  planted: []\n"));
+    check_planted(YAML, Format::Yaml, |text| with_line(text, "  waxseal: {planted: x}\n"));
+    check_planted(YAML, Format::Yaml, |text| with_line(text, "  waxseal: {spelling: AAAA}\n"));
+}
+
+#[test]
+fn another_spelling_of_the_time_is_seen() {
+    const TIME: &str = "\"2026-01-02T03:04:05Z\"";
+    for time in ["2026-01-02T03:04:05Z", "\"2026-01-02T03:04:05.0Z\""] {
+        check_planted(YAML, Format::Yaml, |text| {
+            text.replacen(&format!("lastmodified: {TIME}"), &format!("lastmodified: {time}"), 1)
+        });
+    }
+}
+
+#[test]
+fn entries_in_later_documents_are_seen_but_for_true_copies() {
+    let plain = "a: hunter2\n---\nb: 1\n";
+    check_planted(plain, Format::Yaml, |text| format!("{text}sops: planted\n"));
+    check_planted(plain, Format::Yaml, |text| format!("{text}sops:\n    version: 3.13.3\n"));
+    let sealed = seal(plain, Format::Yaml).expect("seals");
+    let block = &sealed[sealed.find("sops:").expect("the metadata")
+        ..sealed.rfind("---\n").expect("two documents")];
+    let as_sops = format!("{sealed}{block}");
+    let opened = open(&as_sops, Format::Yaml).expect("opens");
+    assert_eq!(opened.outcome().verdict(), Verdict::Sealed);
+    // They would no longer be copies.
+    let groups = opened.encrypted().metadata().groups().to_vec();
+    let updated = opened.with_recipients(groups, 0, true).expect("writes");
+    assert_eq!(updated.matches("sops:").count(), 1);
+    assert_eq!(open(&updated, Format::Yaml).expect("opens").outcome().verdict(), Verdict::Sealed);
 }
 
 /// One long name above many entries.
