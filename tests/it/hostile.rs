@@ -231,6 +231,41 @@ fn entries_in_later_documents_are_seen_but_for_true_copies() {
     assert_eq!(open(&updated, Format::Yaml).expect("opens").outcome().verdict(), Verdict::Sealed);
 }
 
+/// A bare `#` in a list is an item to sops, which it would leave as it is.
+#[test]
+fn a_comment_without_text_in_a_list_is_sealed_and_comes_back() {
+    for text in [
+        "a:\n  - 1\n  #\n  - 2\n",
+        "#\na: [1, #\n  2]\n",
+        "- a\n#\n- b # c\n",
+        "a:\n  - 1\n  # \n  - 2\n",
+    ] {
+        let sealed = seal(text, Format::Yaml).expect("seals");
+        let doc = Document::parse(sealed.clone(), Format::Yaml).expect("valid");
+        let bare = doc.ids().any(|id| {
+            doc.node(id).kind() == NodeKind::Comment
+                && doc.node(doc.node(id).parent()).kind() == NodeKind::List
+                && doc.source(id) == "#"
+        });
+        assert!(!bare, "{sealed}");
+        let opened = open(&sealed, Format::Yaml).expect("opens");
+        assert_eq!(opened.document().text(), text);
+        assert_eq!(opened.outcome().verdict(), Verdict::Sealed);
+        // Without the notes it is a comment without text still.
+        let notes = sealed.find("waxseal:").and_then(|at| sealed[..at].rfind('\n'));
+        let without = &sealed[..notes.map_or(sealed.len(), |end| end + 1)];
+        let opened = open(without, Format::Yaml).expect("opens");
+        assert_eq!(opened.document().text().replace("# \n", "#\n"), text.replace("# \n", "#\n"));
+    }
+}
+
+#[test]
+fn a_planted_comment_without_text_is_seen() {
+    let planted = seal(SEALED, Format::Yaml).expect("seals").replacen("  - ENC", "  #\n  - ENC", 1);
+    let opened = open(&planted, Format::Yaml).expect("opens");
+    assert_eq!(opened.outcome().verdict(), Verdict::Respelled);
+}
+
 /// One long name above many entries.
 #[test]
 fn long_names_in_the_metadata() {
