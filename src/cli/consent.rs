@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use super::error::Error;
 use super::exit;
-use super::integrity::{describe, with_hint};
+use super::integrity::with_hint;
 use super::open::Opened;
 use crate::document::{Document, NodeKind};
-use crate::file::Verdict;
+use crate::file::{Verdict, Vouch};
 use crate::policy::RuleSubject;
 
 /// Refuses a new value in the open where a comment decides what is sealed and the comments are not
@@ -27,7 +27,13 @@ pub(crate) fn check_new_plain_values(opened: &Opened, sealed: &str) -> Result<()
     let Some((path, _)) = in_the_open(&new).into_iter().find(|value| !known.contains(value)) else {
         return Ok(());
     };
-    let text = format!("{path} would stay in the open: {}", describe(outcome));
+    // Not the words of the verdict: under `mac_only_encrypted` it does not look at comments.
+    let why = if outcome.text == Vouch::Zero {
+        "nobody vouches for the comments"
+    } else {
+        "comments, quoting or spacing were changed without the key"
+    };
+    let text = format!("{path} would stay in the open, which a comment decides, and {why}");
     Err(with_hint(Error::new(exit::RESPELLED, text), Verdict::Respelled))
 }
 
