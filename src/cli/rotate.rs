@@ -9,7 +9,7 @@ use super::exit::{self, Exit};
 use super::explain::{self, Role};
 use super::input::Input;
 use super::integrity::{describe, with_hint};
-use super::key_diff::same_groups;
+use super::key_diff::{same_groups, same_key};
 use super::open::{self, Opened, ReadArgs, Trust};
 use super::sealing;
 use super::target::{Target, TargetArgs};
@@ -125,9 +125,13 @@ fn rotate(
     }
     let groups = changes.apply(ctx, old_groups)?;
     let known = known || names_exactly(&opened, &groups);
+    let named_one_by_one = |key: &MasterKey| {
+        let by_rule = opened.rule.iter().flat_map(|rule| rule.groups.iter().flatten());
+        by_rule.chain(&changes.add).any(|it| same_key(it, key))
+    };
     let data_key = sealing::new_data_key()?;
     let options = RotateOptions {
-        groups: sealing::rewrap(ctx, &groups, &data_key)?,
+        groups: sealing::rewrap(ctx, &groups, &data_key, |key| known || named_one_by_one(key))?,
         recipients_are_known: known,
         text_is_reviewed: false,
         nonces: opened.nonces(),

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use self::ask::Asking;
 pub use self::ask::{Interaction, Nobody};
-pub use self::recipient::{RecipientError, check_recipient};
+pub use self::recipient::{RecipientError, check_recipient, plugin_program};
 use self::source::{Identities, Parsed};
 pub use self::source::{IdentitySource, Read1, ReadPublic, Reading, SourceKind};
 use super::{KeyError, KeyService, Looked};
