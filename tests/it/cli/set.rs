@@ -104,3 +104,16 @@ fn a_new_value_in_the_open_needs_comments_that_somebody_vouches_for() {
     "#]]
     .assert_eq(&sandbox.transcript(&run));
 }
+
+/// The metadata changes with every value, wherever it stands.
+#[test]
+fn in_a_list_as_root_a_sealed_place_stays_one() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "# seal this\n- a\n# other\n- b\n");
+    let rule = ["--encrypted-comment-regex", "seal this"];
+    sandbox.run(&[&["encrypt", "-i"], &rule[..], &["a.yaml"]].concat()).ok();
+    sandbox.write("a.yaml", &sandbox.read("a.yaml").replace("# other", "# another"));
+    sandbox.run(&["set", "a.yaml", "[0]", "\"new\""]).ok();
+    let plain = sandbox.run(&["decrypt", "a.yaml"]).ok();
+    assert_eq!(plain, "# seal this\n- new\n# another\n- b\n");
+}
