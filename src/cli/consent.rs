@@ -1,12 +1,15 @@
 //! What is refused until somebody with the key has looked.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 
 use super::error::Error;
 use super::exit;
-use super::integrity::{describe, with_hint};
+use super::integrity::with_hint;
 use super::open::Opened;
-use crate::document::{Document, NodeKind};
+use crate::document::{Document, NodeId, NodeKind};
+use crate::file::{Outcome, Vouch};
+use crate::metadata::BLOCK;
 use crate::policy::RuleSubject;
 
 /// Refuses a new value in the open where a comment decides what is sealed and the comments are not
@@ -22,20 +25,63 @@ pub(crate) fn check_new_plain_values(opened: &Opened, sealed: &str) -> Result<()
     let format = encrypted.format();
     let parse = |text: &str| Document::parse(text.to_owned(), format).ok();
     let (Some(old), Some(new)) = (parse(opened.text()), parse(sealed)) else { return Ok(()) };
-    let known = in_the_open(&old);
-    let Some((path, _)) = in_the_open(&new).into_iter().find(|value| !known.contains(value)) else {
+    let hasher = RandomState::new();
+    let known: HashSet<_> = in_the_open(&old, &hasher).map(|(_, value)| value).collect();
+    let Some((place, _)) = in_the_open(&new, &hasher).find(|(_, value)| !known.contains(value))
+    else {
         return Ok(());
     };
-    let text = format!("{path} would stay in the open: {}", describe(outcome));
-    Err(with_hint(Error::new(exit::RESPELLED, text), outcome))
+    let path = new.path_of(place);
+    // Not the words of the verdict: under `mac_only_encrypted` it does not look at comments.
+    let why = if outcome.text == Vouch::Zero {
+        "nobody vouches for the comments"
+    } else {
+        "comments, quoting or spacing were changed without the key"
+    };
+    let text = format!("{path} would stay in the open, which a comment decides, and {why}");
+    let text_alone = Outcome { recipients: Vouch::Good, mac_only_encrypted: false, ..outcome };
+    Err(with_hint(Error::new(exit::RESPELLED, text), text_alone))
 }
 
-/// Paths and texts of the values that are not sealed.
-fn in_the_open(doc: &Document) -> HashSet<(String, String)> {
-    doc.ids()
-        .filter(|&id| doc.node(id).kind() == NodeKind::Scalar)
-        .filter(|&id| !doc.source(id).contains("ENC[AES256_GCM,"))
-        .map(|id| (doc.path_of(id).to_string(), doc.source(id).to_owned()))
-        .filter(|(path, _)| !path.starts_with("[\"sops\"]"))
-        .collect()
+/// The values that are not sealed, each with a hash of its path and its text.
+fn in_the_open<'d>(
+    doc: &'d Document,
+    hasher: &RandomState,
+) -> impl Iterator<Item = (NodeId, (u64, &'d str))> {
+    // `None`: in the metadata.
+    let mut paths: Vec<Option<u64>> = Vec::with_capacity(doc.nodes().len());
+    let mut items: HashMap<NodeId, usize> = HashMap::new();
+    let mut found = Vec::new();
+    for id in doc.ids() {
+        let node = doc.node(id);
+        let parent = node.parent();
+        let outer = paths.get(parent.index()).copied().unwrap_or(Some(0));
+        let path = outer.and_then(|outer| match node.kind() {
+            NodeKind::Key if is_metadata(doc, id) => None,
+            NodeKind::Key => Some(hasher.hash_one((outer, doc.key_text(id)))),
+            _ if node.is_value() && doc.node(parent).kind() == NodeKind::List => {
+                let index = items.entry(parent).or_default();
+                *index += 1;
+                Some(hasher.hash_one((outer, *index)))
+            }
+            _ => Some(outer),
+        });
+        paths.push(path);
+        if let Some(path) = path
+            && node.kind() == NodeKind::Scalar
+            && !doc.source(id).contains("ENC[AES256_GCM,")
+        {
+            found.push((id, (path, doc.source(id))));
+        }
+    }
+    found.into_iter()
+}
+
+/// Whether this is the key of the metadata: at the root, or in an item of a list that is the root.
+fn is_metadata(doc: &Document, key: NodeId) -> bool {
+    let mut outer = doc.node(doc.node(key).parent()).parent();
+    if doc.node(outer).kind() == NodeKind::List {
+        outer = doc.node(outer).parent();
+    }
+    doc.node(outer).kind() == NodeKind::Document && doc.key_text(key) == BLOCK
 }

@@ -27,7 +27,8 @@ pub(crate) fn file(error: &FileError, role: Role) -> Error {
         FileError::Parse(_)
         | FileError::DuplicateKey(_)
         | FileError::TopLevelScalar { .. }
-        | FileError::AliasBudget { .. } => Error::of(parse, error),
+        | FileError::AliasBudget { .. }
+        | FileError::LengthBudget { .. } => Error::of(parse, error),
         FileError::NoDocument => Error::of(exit::NO_DOCUMENT, error),
         FileError::AlreadyEncrypted { .. } => Error::of(exit::ALREADY_ENCRYPTED, error)
             .sops("The file you have provided contains a top-level entry called 'sops'")

@@ -128,9 +128,13 @@ fn rotate(
         if args.accept_recipients { Vec::new() } else { unnamed(&opened, &groups, changes) };
     refuse_unnamed(ctx, args, &opened, &unnamed)?;
     let known = known || names_exactly(&opened, &groups);
+    let named_one_by_one = |key: &MasterKey| {
+        let by_rule = opened.rule.iter().flat_map(|rule| rule.groups.iter().flatten());
+        by_rule.chain(&changes.add).any(|it| same_key(it, key))
+    };
     let data_key = sealing::new_data_key()?;
     let options = RotateOptions {
-        groups: sealing::rewrap(ctx, &groups, &data_key)?,
+        groups: sealing::rewrap(ctx, &groups, &data_key, |key| known || named_one_by_one(key))?,
         recipients_are_known: known,
         text_is_reviewed: false,
         nonces: opened.nonces(),

@@ -6,13 +6,13 @@
 use std::path::Path;
 
 use super::context::Ctx;
-use super::error::Error;
+use super::error::{Error, shorten};
 use super::exit;
 use super::explain;
 use super::rules::{Lookup, Rule};
 use crate::file::Nonces;
 use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey};
-use crate::keyservice::age::check_recipient;
+use crate::keyservice::age::{check_recipient, plugin_program};
 use crate::policy::{self, Policy};
 use crate::secret::DataKey;
 
@@ -189,14 +189,27 @@ pub(crate) fn wrap(
     Ok(groups.iter().zip(wrapped).map(group).collect())
 }
 
-/// Wraps another data key for the keys that a file has; all else about them stays.
+/// Wraps another data key for the keys that a file has; all else about them stays. A plugin runs only
+/// for a recipient that is `vouched` for: a file is no instruction to run a program.
 pub(crate) fn rewrap(
     ctx: &Ctx,
     groups: &[KeyGroup],
     data_key: &DataKey,
+    vouched: impl Fn(&MasterKey) -> bool,
 ) -> Result<Vec<KeyGroup>, Error> {
     let keys: Vec<Vec<MasterKey>> = groups.iter().map(keys_of).collect();
     check(&keys, "the keys of the file")?;
+    for key in keys.iter().flatten().filter(|key| !vouched(key)) {
+        let MasterKey::Age { recipient } = key else { continue };
+        if let Some(program) = plugin_program(recipient) {
+            let recipient = shorten(recipient);
+            let text =
+                format!("{recipient}: {program} would run, and nothing but the file asks so");
+            return Err(Error::new(exit::RECIPIENTS, text)
+                .hint("name the recipient in the creation rule, if it is one of yours")
+                .hint("--accept-recipients goes on with those that the file names"));
+        }
+    }
     let wrapped = ctx.keyring().wrap_all(&keys, data_key).map_err(|it| explain::wrap(&it))?;
     let group = |(group, wrapped): (&KeyGroup, Vec<String>)| {
         let keys = group.keys().iter().zip(wrapped);

@@ -16,6 +16,7 @@ use crate::text::{Edits, Position, Span};
 use crate::value::{Scalar, Tree};
 
 mod json;
+mod links;
 mod toml;
 mod tree;
 mod yaml;
@@ -286,6 +287,7 @@ pub struct Document {
     format: Format,
     text: String,
     nodes: Vec<Node>,
+    links: links::Links,
 }
 
 impl fmt::Debug for Document {
@@ -318,7 +320,7 @@ impl Document {
                 return Err(ParseError::at(&text, 0, problem));
             }
         };
-        Ok(Self { format, text, nodes })
+        Ok(Self { format, text, nodes, links: links::Links::default() })
     }
 
     /// The format.
@@ -406,17 +408,13 @@ impl Document {
     /// The YAML tags and anchors before a key or value, the last one first.
     pub(crate) fn properties(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let parent = self.node(id).parent();
-        (0..id.index())
-            .rev()
-            .map(NodeId::new)
-            .take_while(move |&before| {
-                // A comment in between can belong to a container further out.
+        // A comment in between can belong to a container further out.
+        std::iter::successors(self.before_comments(id), |&at| self.before_comments(at)).take_while(
+            move |&before| {
                 let node = self.node(before);
-                node.kind() == NodeKind::Comment
-                    || node.parent() == parent
-                        && matches!(node.kind(), NodeKind::Anchor | NodeKind::Tag)
-            })
-            .filter(|&before| self.node(before).kind() != NodeKind::Comment)
+                node.parent() == parent && matches!(node.kind(), NodeKind::Anchor | NodeKind::Tag)
+            },
+        )
     }
 
     /// Where a key or value starts: at its first tag or anchor, if it has one.
@@ -648,18 +646,20 @@ impl Document {
 }
 
 /// Index behind the last node of a subtree; a comment in between can belong to a container further
-/// out. Not for TOML, whose tables can be scattered.
+/// out. Not for TOML tables, which can be scattered.
 pub(crate) fn subtree_end(doc: &Document, root: NodeId) -> usize {
+    // Nearly all are small; the table is for those that are not, and for comments without end.
+    const NEAR: usize = 64;
     let mut end = root.index() + 1;
-    for (index, node) in doc.nodes().iter().enumerate().skip(end) {
+    for (index, node) in doc.nodes().iter().enumerate().skip(end).take(NEAR) {
         if node.kind() == NodeKind::Document {
-            break;
+            return end;
         }
         if node.parent() >= root {
             end = index + 1;
         } else if node.kind() != NodeKind::Comment {
-            break;
+            return end;
         }
     }
-    end
+    if root.index() + 1 + NEAR >= doc.nodes().len() { end } else { doc.end_in_table(root) }
 }

@@ -98,28 +98,4 @@ impl Document {
         }
         self.tree_within(target, depth + 1, budget)
     }
-
-    /// The key or value that an alias stands for: the one behind the last anchor of its name.
-    #[must_use]
-    pub fn alias_target(&self, alias: NodeId) -> Option<NodeId> {
-        self.anchored(alias, self.source(alias).strip_prefix('*')?)
-    }
-
-    /// The key or value behind the last anchor of this name before a node, in its document.
-    #[must_use]
-    pub fn anchored(&self, before: NodeId, name: &str) -> Option<NodeId> {
-        let anchor = (0..before.index())
-            .rev()
-            .map(NodeId::new)
-            .take_while(|&id| self.node(id).kind() != NodeKind::Document)
-            .find(|&id| {
-                self.node(id).kind() == NodeKind::Anchor
-                    && self.source(id).strip_prefix('&') == Some(name)
-            })?;
-        let parent = self.node(anchor).parent();
-        (anchor.index() + 1..self.nodes().len()).map(NodeId::new).find(|&id| {
-            let node = self.node(id);
-            node.parent() == parent && (node.is_value() || node.kind() == NodeKind::Key)
-        })
-    }
 }

@@ -3,6 +3,8 @@
 //! SOPS expands every alias and seals each copy under its own path; it cannot read an alias to an
 //! encrypted value. An alias that reaches nothing encrypted stays.
 
+use std::collections::HashSet;
+
 use zeroize::Zeroizing;
 
 use super::encrypted::EncryptedFile;
@@ -114,20 +116,26 @@ impl Expanded<'_> {
             return;
         }
         let doc = self.doc();
-        let none = super::walk::Skip::new(doc, &[]);
+        let none = super::skip::Skip::new(doc, &[]);
+        let taken_in: HashSet<NodeId> = taken_in.iter().copied().collect();
         let leaves: Vec<NodeId> =
             leaves(doc, &none).filter(|leaf| !taken_in.contains(leaf)).collect();
         debug_assert_eq!(leaves.len(), super::spelling::leaves(&sealed.doc, &sealed.skip).count());
+        // Both stand in the order of the text.
+        let mut values = doc.ids().filter(|&id| {
+            let node = doc.node(id);
+            node.is_value() && !node.span().is_empty()
+        });
+        let mut value = values.next();
         for (start, name) in &self.aliases {
-            let value = doc.ids().find(|&id| {
-                let node = doc.node(id);
-                // Behind the tag that came with it.
-                node.is_value() && node.span().start() >= *start && !node.span().is_empty()
-            });
+            // Behind the tag that came with it.
+            while value.is_some_and(|value| doc.node(value).span().start() < *start) {
+                value = values.next();
+            }
             let Some(value) = value else { continue };
             let end = subtree_end(doc, value);
-            let first = leaves.iter().position(|leaf| (value.index()..end).contains(&leaf.index()));
-            if let Some(index) = first {
+            let index = leaves.partition_point(|&leaf| leaf < value);
+            if leaves.get(index).is_some_and(|leaf| leaf.index() < end) {
                 let bytes = Zeroizing::new(name.clone().into_bytes());
                 notes.push(SpellingNote { kind: NoteKind::Alias, index: index as u64, bytes });
             }

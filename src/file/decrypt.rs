@@ -9,14 +9,15 @@ use super::encrypted::{EncryptedFile, check_plain};
 use super::error::FileError;
 use super::open::{OpenedFile, Verify, by_node, envelope_content, open};
 use super::outcome::Outcome;
-use super::seal::{FileKeys, Nonces, in_flow};
+use super::seal::{FileKeys, Nonces, in_flow, scalar_at};
+use super::stray::{self, is_bare};
 use super::walk::walk;
 use crate::crypto::seal::SealTag;
 use crate::document::{Document, Format};
 use crate::secret::DataKey;
 use crate::text::Edits;
 use crate::timestamp::Timestamp;
-use crate::value::ScalarType;
+use crate::value::{Scalar, ScalarType};
 
 /// A file whose values are open. Its MAC and seal were verified, unless it was asked otherwise.
 pub struct DecryptedFile {
@@ -161,7 +162,7 @@ impl DecryptedFile {
     fn kept_block(&self, text: &str, edits: &Edits) -> Option<(usize, &str)> {
         let &entry = self.file.entries.first()?;
         let removal = self.file.doc.remove(entry);
-        if removal.len() != 1 {
+        if removal.len() != 1 || stray::any(&self.file) {
             return None;
         }
         let (span, left) = removal.get(0);
@@ -214,7 +215,13 @@ impl DecryptedFile {
             let source = doc.source(place.node);
             let token = source
                 .find("ENC[")
-                .and_then(|from| Some(&source[from..=from + source[from..].rfind(']')?]));
+                .and_then(|from| Some(&source[from..=from + source[from..].find(']')?]))
+                // What has text behind it is sealed anew.
+                .filter(|_| {
+                    let scalar = scalar_at(doc, place.node).ok();
+                    let text = scalar.as_ref().and_then(Scalar::text);
+                    text.is_some_and(|text| is_bare(text, doc.node(place.node).style()))
+                });
             if let Some(token) = token {
                 // A comment that stands as a list item, as sops writes it, becomes a comment line: no
                 // edit starts at its token, and its source is not taken over.

@@ -1,7 +1,7 @@
 //! An encrypted file: a document, and the metadata that stands in it.
 
 use super::error::{FileError, position_of};
-use super::walk::Skip;
+use super::skip::Skip;
 use crate::crypto::encrypted_value::is_token;
 use crate::document::{Document, Format, NodeId, NodeKind, Style};
 use crate::metadata::Metadata;
@@ -131,13 +131,13 @@ fn locate(doc: &Document) -> Result<Located, FileError> {
             NodeKind::List if index == 0 => metadata_item(doc, root).into_iter().collect(),
             _ => Vec::new(),
         };
+        if let [first, second, ..] = found[..] {
+            return Err(FileError::DoubledMetadata {
+                first: position_of(doc, first.0),
+                second: position_of(doc, second.0),
+            });
+        }
         if index == 0 {
-            if let [first, second, ..] = found[..] {
-                return Err(FileError::DoubledMetadata {
-                    first: position_of(doc, first.0),
-                    second: position_of(doc, second.0),
-                });
-            }
             block = found.first().map(|&(_, value)| value);
         }
         entries.extend(found.iter().map(|&(entry, _)| entry));

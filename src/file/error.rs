@@ -105,6 +105,15 @@ pub enum FileError {
         /// The alias.
         position: Position,
     },
+    /// Deep paths over many values, or long values under many aliases.
+    #[error(
+        "{position}: the keys above each value, and what aliases repeat, come to more than 256 MiB \
+         and 64 times the file"
+    )]
+    LengthBudget {
+        /// The value or alias that is too much.
+        position: Position,
+    },
     /// A format cannot hold a value.
     #[error(transparent)]
     Edit(#[from] EditError),

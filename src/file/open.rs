@@ -10,6 +10,7 @@ use super::error::{FileError, place_of};
 use super::outcome::{Outcome, Vouch};
 use super::seal::FileKeys;
 use super::spelling::{self, Canonical, Notes};
+use super::stray;
 use super::stream::{Found, Source, stream};
 use super::tally::Tally;
 use super::walk::{Leaf, Place};
@@ -93,6 +94,7 @@ pub(crate) fn open(
     let mut tally = Tally::new(&keys.seal, policy, &lastmodified);
     let mut values = Values::default();
     let mut list_comments = false;
+    let mut bare = true;
     let mut canonical = Canonical::default();
     let source = Source { doc, policy, skip: Some(&file.skip) };
     let prepare = |found: &Found<'_>, plain: &mut Vec<u8>| {
@@ -101,16 +103,19 @@ pub(crate) fn open(
         }
         let start = plain.len();
         let kind = open_leaf(doc, found, keys, plain).map_err(Box::new)?;
-        Ok(kind.map(|kind| (kind, start..plain.len())))
+        let style = doc.node(found.place.node).style();
+        let alone = found.scalar().text().is_some_and(|token| stray::is_bare(token, style));
+        Ok(kind.map(|kind| (kind, start..plain.len(), alone)))
     };
-    type Prepared = Result<Option<(ScalarType, Range<usize>)>, Box<FileError>>;
+    type Prepared = Result<Option<(ScalarType, Range<usize>, bool)>, Box<FileError>>;
     let documents = stream(source, prepare, |found, prepared: Prepared, plain| {
         let place = &found.place;
-        let Some((kind, range)) = prepared.map_err(|error| *error)? else {
+        let Some((kind, range, alone)) = prepared.map_err(|error| *error)? else {
             tally.leaf(place, found.kind, found.bytes, false);
             return Ok(());
         };
         let plain = &plain[range];
+        bare &= alone;
         // SOPS' own form of a comment in a list; anywhere else it is an attack.
         list_comments |= kind == ScalarType::Comment && place.leaf == Leaf::Scalar;
         tally.leaf(place, kind, plain, true);
@@ -130,8 +135,12 @@ pub(crate) fn open(
         return Err(FileError::Broken);
     }
     let notes = spelling::read(file, keys);
+    let as_written = bare && !notes.damaged && file.metadata.is_as_written() && !stray::any(file);
     let written = spelling::write_plain(file, &values, notes, canonical)?;
-    let outcome = judge(file, keys, &lastmodified, tree, marked, written.plain.text());
+    let mut outcome = judge(file, keys, &lastmodified, tree, marked, written.plain.text());
+    if outcome.text == Vouch::Good && !as_written {
+        outcome.text = Vouch::Bad;
+    }
     let spelling::Written { plain, notes } = written;
     Ok(OpenedFile { values, notes, outcome, list_comments, nonce, mac, plain })
 }
@@ -176,21 +185,22 @@ fn open_leaf(
 }
 
 /// SOPS' YAML library attaches a comment to another container than its indentation says when
-/// something follows it: the paths above are tried as well, not so many that a comment which opens
-/// nowhere costs much.
+/// something follows it: the paths above are tried as well, as many as [`MOVED_COMMENT_WORK`] allows.
 fn open_moved_comment(
     place: &Place<'_>,
     token: &str,
     keys: &FileKeys,
     plain: &mut Vec<u8>,
 ) -> Option<ScalarType> {
+    let mut work = 0;
     let mut aad = place.aad.trim_end_matches(':');
-    for _ in 0..LEVELS_ABOVE {
-        if aad.is_empty() {
-            return None;
-        }
+    while !aad.is_empty() {
         let colon = aad.rfind(':').map_or(0, |at| at + 1);
         let outer = if colon == 0 { ":" } else { &aad[..colon] };
+        work += outer.len() + token.len();
+        if work > MOVED_COMMENT_WORK.max(4 * token.len()) {
+            return None;
+        }
         if let Ok(kind) = encrypted_value::open(token, &keys.cipher, outer.as_bytes(), plain) {
             return (kind == ScalarType::Comment).then_some(kind);
         }
@@ -199,8 +209,9 @@ fn open_moved_comment(
     None
 }
 
-/// As many as no file has that people write.
-const LEVELS_ABOVE: usize = 100;
+/// Bytes that are authenticated in vain for one comment: enough for dozens of levels of usual keys.
+/// Anybody can write comments that open nowhere.
+const MOVED_COMMENT_WORK: usize = 16 << 10;
 
 /// Whether a dash can go away together with the item: sops writes comments of lists so, by lines.
 fn behind_dash(doc: &Document, id: NodeId) -> bool {

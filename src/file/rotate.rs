@@ -8,6 +8,7 @@ use super::metadata_text;
 use super::open::{by_node, text_tag};
 use super::outcome::Vouch;
 use super::seal::{FileKeys, Nonces, Seen, scalar_at};
+use super::stray;
 use super::tally::Tally;
 use super::walk::{Leaf, walk};
 use crate::crypto::encrypted_value;
@@ -76,6 +77,7 @@ impl DecryptedFile {
             metadata = metadata.with_spelling(Some(&list));
         }
         let format = self.file.written_format();
+        let edits = edits.merge(&stray::removal(&self.file));
         let rotated = EncryptedFile::parse(edits.apply(self.file.text()), format)?;
         let rotated = metadata_text::update(rotated, &metadata.to_tree_in_place())?;
         let text = rotated.text().to_owned();
@@ -194,7 +196,8 @@ impl DecryptedFile {
             let mac = seal_mac(&self.keys, tags, &lastmodified, self.opened.mac.as_str());
             metadata = metadata.with_mac(&mac);
         }
-        let again = EncryptedFile::parse(self.file.text().to_owned(), self.file.written_format())?;
+        let text = stray::removal(&self.file).apply(self.file.text());
+        let again = EncryptedFile::parse(text, self.file.written_format())?;
         let tree = metadata.to_tree_in_place();
         let updated = metadata_text::update(again, &tree)?;
         if !metadata_text::same(&updated.doc.tree(updated.block)?, &tree) {

@@ -13,7 +13,7 @@ use crate::crypto::cipher::{Cipher, NONCE_LEN};
 use crate::crypto::encrypted_value;
 use crate::crypto::mac::MacText;
 use crate::crypto::seal::{SealKeys, SealTag};
-use crate::document::{Document, NodeId, NodeKind};
+use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::policy::{Policy, RuleSubject};
 use crate::secret::{DataKey, fill_random};
 use crate::text::{Span, Splice};
@@ -281,6 +281,25 @@ pub(crate) fn scalar_at(doc: &Document, id: NodeId) -> Result<Scalar<'_>, FileEr
     }
     Ok(doc.scalar(id)?)
 }
+
+/// The value that is sealed at a place: its own, but for a comment without text in a YAML list. Sops
+/// leaves a bare `#` as it is and then reads it as an item of the list, an empty text; so that is
+/// sealed as [`EMPTY_COMMENT`], with a note.
+pub(crate) fn value_to_seal(doc: &Document, id: NodeId) -> Result<Scalar<'_>, FileError> {
+    let scalar = scalar_at(doc, id)?;
+    let in_list = || doc.node(doc.node(id).parent()).kind() == NodeKind::List;
+    if scalar.kind == ScalarType::Comment
+        && scalar.bytes.is_empty()
+        && doc.format() == Format::Yaml
+        && in_list()
+    {
+        return Ok(Scalar::new(ScalarType::Comment, EMPTY_COMMENT.as_bytes()));
+    }
+    Ok(scalar)
+}
+
+/// What a comment without text is sealed as.
+pub(crate) const EMPTY_COMMENT: &str = " ";
 
 /// Whether a value stands between brackets.
 pub(crate) fn in_flow(doc: &Document, id: NodeId) -> bool {

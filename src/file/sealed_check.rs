@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 
 use super::error::{FileError, position_of};
 use super::plain_check::is_container;
-use super::seal::Site;
+use super::seal::{Site, value_to_seal};
+use super::skip::Skip;
 use super::spelling::leaves;
-use super::walk::Skip;
 use crate::crypto::notes::{NoteKind, SpellingNote};
 use crate::document::{Document, Node, NodeId, NodeKind};
 use crate::text::{Edits, Position, Span, without_final_break};
@@ -203,7 +203,7 @@ fn restore<'a>(
         let source = site.source.of(plain.text());
         spelled.clear();
         if !site.widened {
-            sealed.write_scalar(at, &plain.scalar(site.node)?, &mut spelled);
+            sealed.write_scalar(at, &value_to_seal(plain, site.node)?, &mut spelled);
         }
         let mut span = sealed.node(at).span();
         if site.widened || spelled != source {

@@ -2,7 +2,7 @@
 
 use super::error::{FileError, place_of};
 use super::set_check::{check_set, check_unset};
-use super::walk::Skip;
+use super::skip::Skip;
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::path::{KeyPath, Step};
 use crate::text::{Edits, line_break};

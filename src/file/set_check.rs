@@ -5,7 +5,7 @@
 
 use super::error::{FileError, position_of};
 use super::plain_check::is_container;
-use super::walk::Skip;
+use super::skip::Skip;
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::path::KeyPath;
 use crate::value::{Scalar, ScalarType, Tree};

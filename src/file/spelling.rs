@@ -13,7 +13,8 @@ use super::error::FileError;
 use super::open::{Opened, Values};
 use super::plain_check;
 use super::seal::FileKeys;
-use super::walk::Skip;
+use super::skip::Skip;
+use super::stray;
 use crate::crypto::notes::{self, NoteKind, SpellingNote};
 use crate::document::subtree_end;
 use crate::document::{Document, NodeId, NodeKind};
@@ -28,6 +29,8 @@ pub(crate) struct Notes {
     /// First leaf of what an alias was expanded to, and the note.
     aliases: Vec<(NodeId, usize)>,
     pub(crate) no_final_break: bool,
+    /// There are notes that cannot be read.
+    pub(crate) damaged: bool,
 }
 
 /// The plaintext and how it came about.
@@ -39,10 +42,9 @@ pub(crate) struct Written {
 /// Reads the notes of a file. Missing or damaged ones are none: the spelling is then canonical.
 pub(crate) fn read(file: &EncryptedFile, keys: &FileKeys) -> Notes {
     let Some(text) = file.metadata.spelling() else { return Notes::default() };
-    let list = notes::open_spelling(&keys.seal, text).unwrap_or_default();
-    if list.is_empty() {
-        return Notes::default();
-    }
+    let Ok(list) = notes::open_spelling(&keys.seal, text) else {
+        return Notes { damaged: true, ..Notes::default() };
+    };
     let leaves: Vec<NodeId> = leaves(&file.doc, &file.skip).collect();
     let mut notes = Notes::default();
     for (at, note) in list.iter().enumerate() {
@@ -97,12 +99,16 @@ pub(crate) fn write_plain(
             },
             Err(error) => plain_check::Failed { node: None, position: error.position },
         };
-        if !notes.retract(failed.node, attempt) {
+        // Notes of another version fail one by one: a few are given up, then more, then all.
+        if !notes.retract(failed.node.filter(|_| attempt < ATTEMPTS), attempt) {
             return Err(FileError::Check { position: failed.position });
         }
         attempt += 1;
     }
 }
+
+/// How often a plaintext is written before all notes are given up.
+const ATTEMPTS: usize = 16;
 
 impl Notes {
     fn token(&self, node: NodeId) -> Option<&str> {
@@ -268,8 +274,13 @@ impl Removal {
                 edits.iter().map(|(span, text)| (span, text.to_owned())).collect::<Vec<_>>()
             })
             .collect();
-        let inside = |at: usize| spans.iter().any(|(span, _)| span.range().contains(&at));
-        let stray: Vec<Span> = comment_lines(file).filter(|line| !inside(line.start())).collect();
+        spans.sort_by_key(|(span, _)| span.start());
+        let inside = |at: usize| {
+            let before = spans.partition_point(|(span, _)| span.start() <= at);
+            before.checked_sub(1).is_some_and(|last| spans[last].0.range().contains(&at))
+        };
+        let lines = stray::comments(file).map(|comment| stray::comment_span(&file.doc, comment));
+        let stray: Vec<Span> = lines.filter(|line| !inside(line.start())).collect();
         spans.extend(stray.into_iter().map(|line| (line, String::new())));
         spans.sort_by_key(|(span, _)| span.start());
         if let Some((_, text)) = spans.first_mut().filter(|_| file.leaves_braces) {
@@ -286,22 +297,6 @@ impl Removal {
             self.next += 1;
         }
     }
-}
-
-/// The lines of comments that somebody put into the metadata.
-fn comment_lines(file: &EncryptedFile) -> impl Iterator<Item = Span> {
-    let text = file.doc.text();
-    file.doc.ids().filter_map(move |id| {
-        let node = file.doc.node(id);
-        if node.kind() != NodeKind::Comment || !file.skip.contains(id) {
-            return None;
-        }
-        let start = text[..node.span().start()].rfind(['\n', '\r']).map_or(0, |at| at + 1);
-        let behind = &text[node.span().end()..];
-        let line_break = behind.len() - behind.trim_start_matches(['\n', '\r']).len();
-        let line_break = if behind.starts_with("\r\n") { 2 } else { line_break.min(1) };
-        Some(Span::new(start, node.span().end() + line_break))
-    })
 }
 
 fn write_comment(values: &Values, opened: &Opened, out: &mut String) {

@@ -15,8 +15,9 @@ use std::thread;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::error::FileError;
-use super::seal::scalar_at;
-use super::walk::{Leaf, Place, Skip, walk};
+use super::seal::value_to_seal;
+use super::skip::Skip;
+use super::walk::{Leaf, Place, walk};
 use crate::crypto::path::EncodedPath;
 use crate::document::{Document, NodeId};
 use crate::policy::Policy;
@@ -142,7 +143,7 @@ impl Source<'_> {
         let mut batch = Batch::default();
         let walked = walk(self.doc, self.policy, self.skip, |place| {
             let scalar = match place.leaf {
-                Leaf::Scalar | Leaf::Comment => scalar_at(self.doc, place.node)?,
+                Leaf::Scalar | Leaf::Comment => value_to_seal(self.doc, place.node)?,
                 Leaf::EmptyMap | Leaf::EmptyList => Scalar::null(),
             };
             batch.push(place, &scalar);

@@ -10,12 +10,19 @@
 use std::collections::HashMap;
 
 use super::error::{FileError, position_of};
+use super::skip::Skip;
 use crate::crypto::path::{EncodedPath, push_component, push_index, push_key, push_other_key};
 use crate::document::{Document, Format, Node, NodeId, NodeKind, Style, subtree_end};
 use crate::policy::{Policy, Rule, RuleSubject};
 
 /// How many nodes aliases may add to a file.
 pub(crate) const ALIAS_BUDGET: usize = 1_000_000;
+
+/// How many bytes the paths of all leaves, and what aliases repeat, may have together for each byte of
+/// the text, and beyond that: each leaf is hashed with its whole path, so that a deep path over many
+/// leaves would cost the square of what it takes to write it.
+const LENGTH_FACTOR: usize = 64;
+const LENGTH_FREE: usize = 256 << 20;
 
 /// What stands at a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +60,9 @@ pub(crate) struct Place<'a> {
 pub(crate) enum Stop {
     /// Aliases would add more than [`ALIAS_BUDGET`] nodes; this is the one too many.
     AliasBudget(NodeId),
+    /// Paths and what aliases repeat come to more than [`LENGTH_FREE`] and [`LENGTH_FACTOR`] allow; this
+    /// is where.
+    LengthBudget(NodeId),
     /// The visitor's error.
     Visit(FileError),
 }
@@ -68,6 +78,9 @@ impl Stop {
         match self {
             Self::AliasBudget(alias) => {
                 FileError::AliasBudget { position: position_of(doc, alias) }
+            }
+            Self::LengthBudget(node) => {
+                FileError::LengthBudget { position: position_of(doc, node) }
             }
             Self::Visit(error) => error,
         }
@@ -124,36 +137,14 @@ struct Walker<'a> {
     components: Vec<u8>,
     tree_path: Vec<u8>,
     documents: u64,
+    /// Nodes that aliases added.
     expanded: usize,
+    /// Bytes that paths and aliases may still add.
+    length_left: usize,
     /// TOML only, where a table can be left and entered again: the items seen of each list, and the
     /// index of each table in its list.
     items: HashMap<NodeId, u64>,
     indices: HashMap<NodeId, u64>,
-}
-
-/// Entries that the walk leaves out, each with all below it: the metadata.
-pub(crate) struct Skip(Vec<bool>);
-
-impl Skip {
-    /// Leaves out these entries (`Key` nodes) or list items.
-    pub(crate) fn new(doc: &Document, roots: &[NodeId]) -> Self {
-        let mut skipped = vec![false; doc.nodes().len()];
-        for id in doc.ids() {
-            let parent = doc.node(id).parent();
-            skipped[id.index()] |= roots.contains(&id) || (parent != id && skipped[parent.index()]);
-            if roots.contains(&id) && doc.format() != Format::Toml {
-                // A comment behind `sops:` belongs to the root, and goes with the entry.
-                let end = subtree_end(doc, id);
-                skipped[id.index()..end].fill(true);
-            }
-        }
-        Self(skipped)
-    }
-
-    /// Whether this node is left out.
-    pub(crate) fn contains(&self, id: NodeId) -> bool {
-        self.0[id.index()]
-    }
 }
 
 /// Visits every leaf; gives the number of documents.
@@ -196,6 +187,7 @@ impl<'a> Walker<'a> {
             tree_path: Vec::new(),
             documents: 0,
             expanded: 0,
+            length_left: doc.text().len().saturating_mul(LENGTH_FACTOR).saturating_add(LENGTH_FREE),
             items: HashMap::new(),
             indices: HashMap::new(),
         }
@@ -289,10 +281,15 @@ impl<'a> Walker<'a> {
         }
         let outermost = self.frames.last().and_then(|frame| frame.alias).unwrap_or(alias);
         let end = subtree_end(self.doc, target);
+        // An anchor comes before its alias, so that in every cycle an alias stands in what it names.
+        if (target.index()..end).contains(&alias.index()) {
+            return Err(Stop::AliasBudget(alias));
+        }
         self.expanded += end - target.index();
         if self.expanded > ALIAS_BUDGET || self.frames.len() > crate::document::MAX_DEPTH {
             return Err(Stop::AliasBudget(alias));
         }
+        self.spend(self.doc.node(target).span().len(), alias)?;
         let leaf = match self.doc.node(target).kind() {
             NodeKind::Map if !self.has_children[target.index()] => Leaf::EmptyMap,
             NodeKind::List if !self.has_children[target.index()] => Leaf::EmptyList,
@@ -335,21 +332,27 @@ impl<'a> Walker<'a> {
 
     /// TOML: rebuilds the levels from the root to `parent`, each of which was entered before.
     fn reenter(&mut self, parent: NodeId) {
-        let mut chain = vec![parent];
+        let mut chain = Vec::new();
         let mut at = parent;
-        while self.doc.node(at).parent() != at {
-            at = self.doc.node(at).parent();
+        // Levels stand in the order of the text.
+        let common = loop {
+            if let Ok(depth) = self.stack.binary_search_by_key(&at, |level| level.node) {
+                break depth + 1;
+            }
             chain.push(at);
-        }
+            let outer = self.doc.node(at).parent();
+            if outer == at {
+                break 0;
+            }
+            at = outer;
+        };
         chain.reverse();
-        let common =
-            self.stack.iter().zip(&chain).take_while(|(level, id)| level.node == **id).count();
         for level in self.stack.drain(common..) {
             if self.doc.node(level.node).kind() == NodeKind::List {
                 self.items.insert(level.node, level.items);
             }
         }
-        for &id in &chain[common..] {
+        for id in chain {
             self.cut_paths();
             let index = self.indices.get(&id).copied();
             self.open(id, index);
@@ -473,9 +476,10 @@ impl<'a> Walker<'a> {
             self.enter_parent(node);
         }
         let parent = node.parent();
-        let Some(depth) = self.stack.iter().rposition(|level| level.node == parent) else {
-            return Ok(());
-        };
+        // Levels stand in the order of the text, from where an alias is followed.
+        let base = self.frames.last().map_or(0, |frame| frame.base);
+        let found = self.stack[base..].binary_search_by_key(&parent, |level| level.node);
+        let Ok(depth) = found.map(|depth| base + depth) else { return Ok(()) };
         if self.policy.rule().subject() == RuleSubject::Comments && node.style() != Style::Inline {
             let matches = self.comment_matches(id);
             let level = &mut self.stack[depth];
@@ -516,6 +520,7 @@ impl<'a> Walker<'a> {
             lengths.tree = self.tree_path.len();
             lengths.tree_count += 1;
         }
+        self.spend(lengths.tree, id)?;
         visit(&Place {
             node: id,
             leaf,
@@ -534,6 +539,11 @@ impl<'a> Walker<'a> {
             },
         })
         .map_err(Stop::Visit)
+    }
+
+    fn spend(&mut self, bytes: usize, at: NodeId) -> Result<(), Stop> {
+        self.length_left = self.length_left.checked_sub(bytes).ok_or(Stop::LengthBudget(at))?;
+        Ok(())
     }
 
     fn selects(&self, level: &Level, leaf: Leaf) -> bool {

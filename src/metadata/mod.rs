@@ -211,10 +211,25 @@ impl Metadata {
         new
     }
 
-    /// The same metadata, last changed then.
+    /// Whether what no tag covers is written as sops and waxseal write it: the time as a text of the
+    /// one form, nothing behind the token of the MAC, and no field without content that neither knows.
+    #[must_use]
+    pub fn is_as_written(&self) -> bool {
+        let text = |name: &str| match self.raw.iter().find(|(field, _)| field == name) {
+            Some((_, Tree::Scalar(scalar))) if scalar.kind == ScalarType::Str => scalar.text(),
+            _ => None,
+        };
+        let mac = self.mac.find(']').is_none_or(|end| end + 1 == self.mac.len());
+        text("lastmodified") == Some(self.lastmodified.seconds().as_str())
+            && mac
+            && !self.raw.iter().any(|(name, value)| is_stray(name, value))
+    }
+
+    /// The same metadata, last changed then, without fields that say nothing.
     #[must_use]
     pub fn with_lastmodified(&self, time: Timestamp) -> Self {
         let mut new = self.clone();
+        new.raw.retain(|(name, value)| !is_stray(name, value));
         put(&mut new.raw, "lastmodified", Tree::str(time.seconds()));
         new.lastmodified = time;
         new
@@ -254,18 +269,12 @@ impl Metadata {
     #[must_use]
     pub fn with_spelling(&self, sealed: Option<&str>) -> Self {
         let mut new = self.clone();
-        let mut waxseal = match new.raw.iter().find(|(name, _)| name == "waxseal") {
-            Some((_, Tree::Map(fields))) => fields.clone(),
-            _ => Vec::new(),
-        };
         match sealed {
-            Some(sealed) => put(&mut waxseal, "spelling", Tree::str(sealed)),
-            None => waxseal.retain(|(name, _)| name != "spelling"),
-        }
-        if waxseal.is_empty() {
-            new.raw.retain(|(name, _)| name != "waxseal");
-        } else {
-            put(&mut new.raw, "waxseal", Tree::Map(waxseal));
+            Some(sealed) => {
+                let fields = vec![("spelling".to_owned(), Tree::str(sealed))];
+                put(&mut new.raw, "waxseal", Tree::Map(fields));
+            }
+            None => new.raw.retain(|(name, _)| name != "waxseal"),
         }
         new
     }
@@ -345,6 +354,31 @@ impl Metadata {
             })
             .collect();
         Tree::Map(fields)
+    }
+}
+
+/// Whether a field is neither known nor counted as a recipient: an unknown one without content, or a
+/// `waxseal` that holds more than notes.
+fn is_stray(name: &str, value: &Tree) -> bool {
+    match (name, value) {
+        ("waxseal", Tree::Map(fields)) => {
+            let note = |(name, value): &(String, Tree)| {
+                name == "spelling"
+                    && matches!(value, Tree::Scalar(it) if it.kind == ScalarType::Str)
+            };
+            fields.is_empty() || !fields.iter().all(note)
+        }
+        ("waxseal", Tree::Scalar(_) | Tree::List(_)) => true,
+        _ => !read::KNOWN.contains(&name) && says_nothing(value),
+    }
+}
+
+/// What the tag of the recipients leaves out: null, or a map or list of nothing else.
+fn says_nothing(value: &Tree) -> bool {
+    match value {
+        Tree::Scalar(scalar) => scalar.kind == ScalarType::Null,
+        Tree::Map(entries) => entries.iter().all(|(_, value)| says_nothing(value)),
+        Tree::List(items) => items.is_empty(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! From the tree of a `sops` block to what it means.
 
+use std::fmt;
+
 use super::weak::{boolean, case_variant, count, is_empty, maps, text};
 use super::{Metadata, MetadataError};
 use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey, foreign_id};
@@ -12,7 +14,7 @@ type Fields = [(String, Tree)];
 pub(super) fn metadata(block: &Tree) -> Result<Metadata, MetadataError> {
     let Tree::Map(raw) = block else { return Err(MetadataError::NotAMap) };
     check_depth(block, MAX_DEPTH)?;
-    check_duplicates(raw, "")?;
+    check_duplicates(raw, &Place::Block)?;
     check_case(raw, &KNOWN, "")?;
     let string = |name: &'static str| {
         field(raw, name).map_or(Ok(String::new()), |value| text(value, || name.to_owned()))
@@ -171,30 +173,50 @@ fn check_depth(tree: &Tree, left: usize) -> Result<(), MetadataError> {
     }
 }
 
-fn check_duplicates(fields: &Fields, place: &str) -> Result<(), MetadataError> {
+/// Names the field by its path, which is put together for an error only.
+fn check_duplicates(fields: &Fields, place: &Place<'_>) -> Result<(), MetadataError> {
     let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(MetadataError::Duplicate { field: format!("{place}{}", pair[0]) });
+        return Err(MetadataError::Duplicate { field: Place::Field(place, pair[0]).to_string() });
     }
-    fields
-        .iter()
-        .try_for_each(|(name, value)| check_duplicates_in(value, &format!("{place}{name}")))
+    fields.iter().try_for_each(|(name, value)| match value {
+        Tree::Scalar(_) => Ok(()),
+        Tree::Map(_) | Tree::List(_) => check_duplicates_in(value, &Place::Field(place, name)),
+    })
 }
 
-fn check_duplicates_in(value: &Tree, place: &str) -> Result<(), MetadataError> {
+fn check_duplicates_in(value: &Tree, place: &Place<'_>) -> Result<(), MetadataError> {
     match value {
-        Tree::Map(entries) => check_duplicates(entries, &format!("{place}.")),
+        Tree::Map(entries) => check_duplicates(entries, place),
         Tree::List(items) => items
             .iter()
             .enumerate()
-            .try_for_each(|(index, item)| check_duplicates_in(item, &format!("{place}[{index}]"))),
+            .try_for_each(|(index, item)| check_duplicates_in(item, &Place::Item(place, index))),
         Tree::Scalar(_) => Ok(()),
     }
 }
 
+/// Where something stands in the block.
+enum Place<'a> {
+    Block,
+    Field(&'a Self, &'a str),
+    Item(&'a Self, usize),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Block => Ok(()),
+            Self::Field(Self::Block, name) => f.write_str(name),
+            Self::Field(outer, name) => write!(f, "{outer}.{name}"),
+            Self::Item(outer, index) => write!(f, "{outer}[{index}]"),
+        }
+    }
+}
+
 /// Every field that SOPS knows at the top.
-const KNOWN: [&str; 19] = [
+pub(super) const KNOWN: [&str; 19] = [
     "age",
     "azure_kv",
     "encrypted_comment_regex",

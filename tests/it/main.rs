@@ -6,6 +6,7 @@
 mod cli;
 #[cfg(feature = "age")]
 mod fixtures;
+mod hostile;
 #[cfg(feature = "age")]
 mod interop;
 mod json;

@@ -283,6 +283,7 @@ pub(crate) fn word(error: &FileError) -> &'static str {
         FileError::MacMismatch => "mac mismatch",
         FileError::Broken => "broken",
         FileError::AliasBudget { .. } => "alias budget",
+        FileError::LengthBudget { .. } => "length budget",
         FileError::Check { .. } => "DOES NOT READ BACK",
         _ => "OTHER",
     }
@@ -321,10 +322,14 @@ fn judge(base: &Base, mutant: &str) -> Result<String, String> {
             Err("a changed text counts as sealed".into())
         }
         Verdict::Sealed if !same_text => Ok("unjudged text".into()),
+        Verdict::Sealed if planted(base, mutant) && !base.mac_only => {
+            Err("what was planted counts as sealed".into())
+        }
         Verdict::Sealed => match harmless(base, mutant) {
             Some(reason) => Ok(format!("sealed: {reason}")),
             None => Err("sealed, and no reason is listed".into()),
         },
+        Verdict::Respelled if same_text && planted(base, mutant) => Ok("planted".into()),
         Verdict::Respelled if same_text => Err("the same text counts as respelled".into()),
         Verdict::Respelled => Ok("respelled".into()),
         Verdict::RecipientsChanged if same_recipients => {
@@ -418,16 +423,6 @@ fn harmless(base: &Base, mutant: &str) -> Option<String> {
     if outside(&was)? == outside(&is)? {
         return changed_fields(&old, &new);
     }
-    let later_sops = is
-        .ids()
-        .filter(|&id| is.node(id).kind() == NodeKind::Document)
-        .skip(1)
-        .filter_map(|document| is.entry(is.value_of(document)?, "sops"))
-        .count();
-    if later_sops > 0 {
-        let reason = "a sops entry in a later document, which is no part of what decrypt prints";
-        return Some(reason.to_owned());
-    }
     if lf(&outside(&was)?) == lf(&outside(&is)?) {
         return Some("line breaks, which git may change".to_owned());
     }
@@ -443,11 +438,70 @@ fn harmless(base: &Base, mutant: &str) -> Option<String> {
     };
     let (was, is) = (spelled(&was), spelled(&is));
     if was == is {
-        return Some("how a token is written: escapes, spare bits, what is behind it".to_owned());
+        return Some("how a token is written: escapes, spare bits".to_owned());
     }
     let others: Vec<_> = is.iter().zip(&was).filter(|(new, old)| new != old).collect();
     (was.len() == is.len() && others.iter().all(|(new, _)| was.contains(new)))
         .then(|| "tokens of one value under the same keys, one for another".to_owned())
+}
+
+/// What changes nothing of what is printed, and that neither sops nor waxseal writes: text behind a
+/// token, comments in the metadata, a `sops` in a later document, another spelling of the time, fields
+/// that say nothing, notes that cannot be read.
+fn planted(base: &Base, mutant: &str) -> bool {
+    const KNOWN: [&str; 14] = [
+        "age",
+        "azure_kv",
+        "gcp_kms",
+        "hc_vault",
+        "hckms",
+        "key_groups",
+        "kms",
+        "lastmodified",
+        "mac",
+        "mac_only_encrypted",
+        "pgp",
+        "shamir_threshold",
+        "version",
+        "waxseal",
+    ];
+    let doc = Document::parse(mutant.to_owned(), base.format).expect("parses");
+    let behind_a_token = doc.ids().any(|id| {
+        let is_text = matches!(doc.node(id).kind(), NodeKind::Scalar | NodeKind::Comment);
+        let text = doc.scalar(id).ok().filter(|_| is_text);
+        let text = text.as_ref().and_then(|text| text.text()).unwrap_or_default();
+        let text = text.trim_end_matches('\n');
+        text.starts_with("ENC[") && text.find(|c| "] \n\t".contains(c)) != Some(text.len() - 1)
+    });
+    let root = doc.value_of(NodeId::FIRST).expect("a root");
+    let (key, block) = doc.entry(root, "sops").expect("the metadata");
+    let inside = |id: NodeId| {
+        std::iter::successors(Some(id), |&at| Some(doc.node(at).parent()))
+            .take_while(|&at| doc.node(at).kind() != NodeKind::Document)
+            .any(|at| at == key)
+    };
+    let last = doc.ids().rfind(|&id| inside(id)).expect("the block");
+    let comment = doc.ids().any(|id| {
+        let between = base.format != Format::Toml && key < id && id < last;
+        doc.node(id).kind() == NodeKind::Comment && (inside(id) || between)
+    });
+    let later = doc
+        .ids()
+        .filter(|&id| doc.node(id).kind() == NodeKind::Document)
+        .skip(1)
+        .filter_map(|document| doc.value_of(document))
+        .any(|root| doc.entry(root, "sops").is_some());
+    let tree = doc.tree(block).expect("a tree");
+    let original = Document::parse(base.sealed.clone(), base.format).ok();
+    let original = original.and_then(|doc| self::block(&doc)).expect("the metadata");
+    let fields =
+        ["lastmodified", "waxseal"].iter().any(|name| tree.get(name) != original.get(name));
+    let Tree::Map(entries) = &tree else { return true };
+    let unknown = entries.iter().any(|(name, value)| {
+        let known = KNOWN.contains(&name.as_str()) || Rule::FIELDS.contains(&name.as_str());
+        !known && recipients(value).is_empty()
+    });
+    behind_a_token || comment || later || fields || unknown
 }
 
 /// A token without what sops does not read either: text behind the bracket, spare bits of base64.
@@ -483,11 +537,7 @@ fn outside(doc: &Document) -> Option<String> {
 
 /// What differs between two blocks of equal recipients.
 fn changed_fields(old: &Tree, new: &Tree) -> Option<String> {
-    const FIELDS: [(&str, &str); 3] = [
-        ("version", "the version of sops, which is about no value"),
-        ("lastmodified", "the same time, written otherwise"),
-        ("waxseal", "notes that say nothing"),
-    ];
+    const FIELDS: [(&str, &str); 1] = [("version", "the version of sops, which is about no value")];
     let text = |tree: &Tree, name: &str| tree.get(name).map(recipients).unwrap_or_default();
     let mut reasons: Vec<&str> = FIELDS
         .into_iter()

@@ -3,6 +3,9 @@
 //! Invariant: only the core tags (`tag:yaml.org,2002:…`, by whatever handle) mean anything; a scalar
 //! with any other tag is a string of its text.
 
+use std::collections::HashMap;
+
+use crate::document::links::Handles;
 use crate::document::{Document, NodeId, NodeKind};
 
 /// What a tag in front of a scalar demands.
@@ -76,23 +79,33 @@ fn named_core(suffix: &str) -> Tag {
 
 /// What a `%TAG` line of the node's document says that this handle stands for.
 fn declared_prefix<'a>(doc: &'a Document, id: NodeId, handle: &str) -> Option<&'a str> {
-    let mut document = id;
-    while doc.node(document).kind() != NodeKind::Document {
-        document = doc.node(document).parent();
-    }
-    // Directives stand between the content of two documents, where nothing but comments does.
+    doc.handle(id, handle, || declared(doc))
+}
+
+/// The handles that `%TAG` lines declare, by document.
+fn declared(doc: &Document) -> Handles {
+    let documents = doc.ids().filter(|&id| doc.node(id).kind() == NodeKind::Document);
+    documents.map(|document| (document, declared_before(doc, document))).collect()
+}
+
+/// The first declaration of each handle. Directives stand between the content of two documents, where
+/// nothing but comments does.
+fn declared_before(doc: &Document, document: NodeId) -> HashMap<String, String> {
     let nodes = doc.nodes();
     let start = nodes[..document.index()].last().map_or(0, |node| node.span().end());
     let end = nodes[document.index() + 1..]
         .iter()
         .find(|node| node.kind() != NodeKind::Comment)
         .map_or(start, |node| node.span().start());
-    let head = doc.text().get(start..end)?;
-    head.split(['\n', '\r']).find_map(|line| {
-        let mut words =
-            line.trim_start_matches('\u{feff}').strip_prefix("%TAG")?.split_whitespace();
-        (words.next()? == handle).then(|| words.next()).flatten()
-    })
+    let mut handles = HashMap::new();
+    for line in doc.text().get(start..end).unwrap_or_default().split(['\n', '\r']) {
+        let line = line.trim_start_matches('\u{feff}').strip_prefix("%TAG");
+        let mut words = line.unwrap_or_default().split_whitespace();
+        if let (Some(handle), Some(prefix)) = (words.next(), words.next()) {
+            handles.entry(handle.to_owned()).or_insert_with(|| prefix.to_owned());
+        }
+    }
+    handles
 }
 
 #[cfg(test)]

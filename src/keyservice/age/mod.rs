@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use self::ask::Asking;
 pub use self::ask::{Interaction, Nobody};
-pub use self::recipient::{RecipientError, check_recipient};
+pub use self::recipient::{RecipientError, check_recipient, plugin_program};
 use self::source::{Identities, Parsed};
 pub use self::source::{IdentitySource, Read1, ReadPublic, Reading, SourceKind};
 use super::{KeyError, KeyService, Looked};
@@ -347,6 +347,9 @@ fn dearmor(wrapped: &str) -> Result<Vec<u8>, KeyError> {
         .take(FILE_MAX)
         .read_to_end(&mut file)
         .map_err(|_| malformed("its armor is damaged".into()))?;
+    if stanzas(&file).len() > STANZAS_MAX {
+        return Err(malformed(format!("it has more than {STANZAS_MAX} recipients")));
+    }
     // The errors of a damaged file come before any question for a passphrase.
     Decryptor::new_buffered(&file[..]).map_err(|error| malformed(errors::decrypt(&error)))?;
     Ok(file)
@@ -363,6 +366,10 @@ fn stanzas(file: &[u8]) -> Vec<Vec<&str>> {
 
 /// More than a data key or a share of one.
 const KEY_CAPACITY: usize = 64;
+
+/// More recipients than anybody wraps one key for; sops wraps it once for each. Every stanza costs
+/// some work per identity, and the time to read them grows faster than their number.
+const STANZAS_MAX: usize = 1_000;
 
 /// Far more than any wrapped key: an RSA or post-quantum stanza is some thousand bytes.
 const FILE_MAX: u64 = 1 << 20;

@@ -57,6 +57,15 @@ pub fn check_recipient(text: &str) -> Result<(), RecipientError> {
     Recipient::from_str(text.trim()).map(|_| ())
 }
 
+/// The program that wrapping for this recipient runs, if it is one of a plugin.
+#[must_use]
+pub fn plugin_program(recipient: &str) -> Option<String> {
+    match Recipient::from_str(recipient.trim()) {
+        Ok(Recipient::Plugin(recipient)) => Some(format!("age-plugin-{}", recipient.plugin())),
+        Ok(Recipient::X25519(_) | Recipient::Ssh(_)) | Err(_) => None,
+    }
+}
+
 /// Wraps `key` for one recipient: a whole age file, in armor.
 pub(super) fn wrap(
     recipient: &str,

@@ -516,6 +516,35 @@ fn a_new_identity_is_laid_out_as_age_keygen_does() {
     assert!(new.file.expose_secret().ends_with('\n'));
 }
 
+/// A key that is wrapped for so many recipients, one of them with an identity here.
+fn wrapped_for(recipients: usize) -> (AgeIdentities, String) {
+    let (identity, recipient) = new_pair();
+    let recipient: age::x25519::Recipient = recipient.parse().expect("a recipient");
+    let all = std::iter::repeat_n(&recipient as &dyn age::Recipient, recipients);
+    let encryptor = age::Encryptor::with_recipients(all).expect("recipients");
+    let mut armor = Vec::new();
+    let format = age::armor::Format::AsciiArmor;
+    let output = age::armor::ArmoredWriter::wrap_output(&mut armor, format).expect("armor");
+    let mut writer = encryptor.wrap_output(output).expect("a writer");
+    std::io::Write::write_all(&mut writer, KEY).expect("written");
+    writer.finish().and_then(age::armor::ArmoredWriter::finish).expect("finished");
+    let service = service(vec![source(SourceKind::Identities, "file", &identity)]);
+    (service, String::from_utf8(armor).expect("ASCII"))
+}
+
+/// The library adds a stanza of its own.
+#[test]
+fn a_key_wrapped_for_very_many_recipients_is_refused() {
+    let (service, wrapped) = wrapped_for(999);
+    assert_eq!(**service.unwrap_bytes("age1", &wrapped).expect("unwrapped"), *KEY);
+    let (service, wrapped) = wrapped_for(1_000);
+    let error = service.unwrap_bytes("age1", &wrapped).expect_err("too many");
+    assert_eq!(
+        error.to_string(),
+        "the wrapped key cannot be read: it has more than 1000 recipients"
+    );
+}
+
 const CHILD: &str = "WAXSEAL_TEST_PLUGIN_CHILD";
 
 /// Run by [`plugins_wrap_and_unwrap`] with a plugin in its PATH.

@@ -203,3 +203,41 @@ fn without_a_key_the_report_names_everyone() {
     "#]]
     .assert_eq(&sandbox.transcript(&run).replace(&short(&other), "age1OTHER"));
 }
+
+/// The recipient of a plugin that writes a file where it is run.
+#[cfg(unix)]
+#[test]
+fn a_file_is_no_instruction_to_run_a_plugin() {
+    use std::os::unix::fs::PermissionsExt;
+
+    const PLUGIN: &str = "age1test1w3jhxaqsdwg9s";
+    let sandbox = Sandbox::bare();
+    let keys = include_str!("../../../testdata/sops/keys.txt");
+    sandbox.write("keys.txt", keys);
+    let by_sops = include_str!("../../../testdata/sops/every.yaml");
+    let recipient = keys.lines().find_map(|line| line.strip_prefix("# public key: "));
+    let sandbox = Sandbox { recipient: recipient.expect("a recipient").to_owned(), ..sandbox };
+    sandbox.write("a.yaml", by_sops);
+    with_planted_recipient(&sandbox, "a.yaml", PLUGIN);
+    sandbox.write("bin/age-plugin-test", "#!/bin/sh\ntouch \"$MARK\"\n");
+    let plugin = sandbox.path("bin/age-plugin-test");
+    std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755)).expect("mode");
+    let mark = sandbox.path("mark");
+    let path = format!("{}:/usr/bin:/bin", text(&sandbox.path("bin")));
+    let keys = text(&sandbox.path("keys.txt"));
+    let sandbox =
+        sandbox.with("PATH", &path).with("MARK", &text(&mark)).with("SOPS_AGE_KEY_FILE", &keys);
+    let run = sandbox.run(&["rotate", "-i", "a.yaml"]);
+    expect![[r#"
+        exit 54
+        --- stderr
+        error: a.yaml: age1test…wg9s: age-plugin-test would run, and nothing but the file asks so
+        hint: name the recipient in the creation rule, if it is one of yours
+        hint: --accept-recipients goes on with those that the file names
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
+    assert!(!mark.exists());
+    // It fails, but it was run.
+    sandbox.run(&["rotate", "-i", "--add-age", PLUGIN, "a.yaml"]);
+    assert!(mark.exists());
+}

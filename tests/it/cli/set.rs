@@ -1,5 +1,7 @@
 //! `set` and `unset`.
 
+use expect_test::expect;
+
 use super::{Sandbox, tokens};
 
 #[test]
@@ -112,4 +114,35 @@ fn codes_of_what_cannot_be_set() {
         assert!(!stderr.contains("hunter2"), "{stderr}");
     }
     assert_eq!(sandbox.read("a.yaml"), before);
+}
+
+/// Under `mac_only_encrypted` the verdict is about values alone: it is no reason here.
+#[test]
+fn a_new_value_in_the_open_needs_comments_that_somebody_vouches_for() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "# seal this\na: 1\n# other\nb: 2\n");
+    let rule = ["--encrypted-comment-regex", "seal this", "--mac-only-encrypted"];
+    sandbox.run(&[&["encrypt", "-i"], &rule[..], &["a.yaml"]].concat()).ok();
+    sandbox.write("a.yaml", &sandbox.read("a.yaml").replace("# other", "# another"));
+    let run = sandbox.run(&["set", "a.yaml", "[\"c\"]", "\"new\""]);
+    expect![[r#"
+        exit 53
+        --- stderr
+        error: a.yaml: ["c"] would stay in the open, which a comment decides, and comments, quoting or spacing were changed without the key
+        hint: review the file, then `waxseal reseal` vouches for it
+    "#]]
+    .assert_eq(&sandbox.transcript(&run));
+}
+
+/// The metadata changes with every value, wherever it stands.
+#[test]
+fn in_a_list_as_root_a_sealed_place_stays_one() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "# seal this\n- a\n# other\n- b\n");
+    let rule = ["--encrypted-comment-regex", "seal this"];
+    sandbox.run(&[&["encrypt", "-i"], &rule[..], &["a.yaml"]].concat()).ok();
+    sandbox.write("a.yaml", &sandbox.read("a.yaml").replace("# other", "# another"));
+    sandbox.run(&["set", "a.yaml", "[0]", "\"new\""]).ok();
+    let plain = sandbox.run(&["decrypt", "a.yaml"]).ok();
+    assert_eq!(plain, "# seal this\n- new\n# another\n- b\n");
 }

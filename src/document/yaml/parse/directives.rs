@@ -32,11 +32,10 @@ impl Parser<'_> {
                 let at = self.source.skip_blanks(end);
                 end = word_end(at);
                 let handle = &self.source.text[at..end];
-                if !is_handle(handle) || self.handles.contains(&handle) {
+                if !is_handle(handle) || !self.handles.insert(handle) {
                     let problem = "a %TAG line names a handle such as !a!, once in a document";
                     return Fault::new(start, problem);
                 }
-                self.handles.push(handle);
                 let at = self.source.skip_blanks(end);
                 end = self.uri_end(at, is_uri_byte)?;
                 let starts = self.source.byte(at);

@@ -99,7 +99,7 @@ struct Parser<'t> {
     /// Comments whose owner is not known yet.
     comments: Vec<Pending>,
     anchors: HashSet<&'t str>,
-    handles: Vec<&'t str>,
+    handles: HashSet<&'t str>,
 }
 
 impl<'t> Parser<'t> {
@@ -123,7 +123,7 @@ impl<'t> Parser<'t> {
             above: Properties::default(),
             comments: Vec::new(),
             anchors: HashSet::new(),
-            handles: Vec::new(),
+            handles: HashSet::new(),
         }
     }
 

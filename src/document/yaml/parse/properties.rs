@@ -195,7 +195,7 @@ impl<'t> Parser<'t> {
     }
 
     fn is_declared(&self, handle: &str) -> bool {
-        handle == "!!" || self.handles.contains(&handle)
+        handle == "!!" || self.handles.contains(handle)
     }
 
     pub(super) fn uri_end(&self, mut end: usize, allowed: fn(u8) -> bool) -> Parsed<usize> {
