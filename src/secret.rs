@@ -5,8 +5,9 @@
 //! lists the modules that may make it.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Length of a data key in bytes.
 pub const DATA_KEY_LEN: usize = 32;
@@ -86,6 +87,42 @@ impl SecretText {
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretText")
+    }
+}
+
+/// A buffer whose memory is overwritten on drop, as much of it as was ever filled.
+///
+/// As `Zeroizing`, but all at once: that one goes byte by byte, which for a large document takes as
+/// long as its encryption.
+#[derive(Default)]
+pub(crate) struct Wiped<B: Default + Into<Vec<u8>>>(B);
+
+impl<B: Default + Into<Vec<u8>>> From<B> for Wiped<B> {
+    fn from(buffer: B) -> Self {
+        Self(buffer)
+    }
+}
+
+impl<B: Default + Into<Vec<u8>>> Deref for Wiped<B> {
+    type Target = B;
+
+    fn deref(&self) -> &B {
+        &self.0
+    }
+}
+
+impl<B: Default + Into<Vec<u8>>> DerefMut for Wiped<B> {
+    fn deref_mut(&mut self) -> &mut B {
+        &mut self.0
+    }
+}
+
+impl<B: Default + Into<Vec<u8>>> Drop for Wiped<B> {
+    fn drop(&mut self) {
+        let mut bytes: Vec<u8> = std::mem::take(&mut self.0).into();
+        // What was cut off is behind the end.
+        bytes.clear();
+        bytes.spare_capacity_mut().zeroize();
     }
 }
 

@@ -9,20 +9,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use zeroize::Zeroizing;
-
 use super::bar::Bar;
 use super::context::Ctx;
 use super::error::Error;
 use super::exit::{self, Exit};
 use crate::os::fs::{Before, Job, WriteError, Written, interrupted_copy, replace, replace_all};
 use crate::os::threads::side_by_side;
+use crate::secret::Wiped;
 
 /// What the work on one file gave.
 #[derive(Default)]
 pub(crate) struct Done {
     /// For standard output.
-    pub(crate) data: Zeroizing<Vec<u8>>,
+    pub(crate) data: Wiped<Vec<u8>>,
     /// Lines that SOPS prints on standard error.
     pub(crate) lines: Vec<String>,
     /// A file to write.
@@ -38,7 +37,7 @@ pub(crate) struct Done {
 /// A file to write.
 pub(crate) struct Write {
     pub(crate) path: PathBuf,
-    pub(crate) content: Zeroizing<Vec<u8>>,
+    pub(crate) content: Wiped<Vec<u8>>,
     pub(crate) before: Expected,
     /// Make the folders that it is to stand in.
     pub(crate) folders: bool,
@@ -51,19 +50,19 @@ pub(crate) enum Expected {
     /// Nothing.
     Nothing,
     /// What was read.
-    Content(Zeroizing<Vec<u8>>),
+    Content(Wiped<Vec<u8>>),
 }
 
 impl Done {
     /// Data for standard output.
     pub(crate) fn data(bytes: Vec<u8>) -> Self {
-        Self { data: Zeroizing::new(bytes), ..Self::default() }
+        Self { data: bytes.into(), ..Self::default() }
     }
 
     /// A file in the place of what was read; nothing, if it is the same.
     pub(crate) fn replace(path: &Path, old: &str, new: Vec<u8>) -> Self {
-        let (old, new) = (Zeroizing::new(old.as_bytes().to_vec()), Zeroizing::new(new));
-        if old == new {
+        let (old, new): (Wiped<_>, Wiped<_>) = (old.as_bytes().to_vec().into(), new.into());
+        if *old == *new {
             return Self::default();
         }
         let write = Write { before: Expected::Content(old), ..Write::new(path, new) };
@@ -233,7 +232,7 @@ fn to_write(result: &Result<Done, Error>) -> Option<&Write> {
 
 impl Write {
     /// This content, whatever stands there.
-    pub(crate) fn new(path: &Path, content: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+    pub(crate) fn new(path: &Path, content: impl Into<Wiped<Vec<u8>>>) -> Self {
         let (path, content) = (path.to_owned(), content.into());
         Self { path, content, before: Expected::Anything, folders: false }
     }
