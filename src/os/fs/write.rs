@@ -218,8 +218,8 @@ const OPEN_FILES: usize = 200;
 /// Threads that create and write files.
 const CPU_THREADS: usize = 2;
 
-/// Threads that wait for the disk, which takes many requests at once.
-const SYNC_THREADS: usize = 8;
+/// Threads that wait for the disk, which takes many requests at once, the more the better.
+const SYNC_THREADS: usize = 32;
 
 /// From how many files on threads pay off.
 const THREADS_FROM: usize = 4;
