@@ -5,6 +5,7 @@
 //! lists the modules that may make it.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -26,7 +27,7 @@ pub(crate) fn reserve(buffer: &mut Vec<u8>, more: usize) {
     let capacity = (buffer.capacity() * 2).max(buffer.len() + more);
     let mut larger = Vec::with_capacity(capacity);
     larger.extend_from_slice(buffer);
-    std::mem::replace(buffer, larger).zeroize();
+    drop(Wiped::from(std::mem::replace(buffer, larger)));
 }
 
 /// The data key of one file: 32 bytes, used directly as the AES-256 key.
@@ -98,6 +99,42 @@ impl SecretText {
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretText")
+    }
+}
+
+/// A buffer whose memory is overwritten on drop, as much of it as was ever filled.
+///
+/// As `Zeroizing`, but all at once: that one goes byte by byte, which for a large document takes as
+/// long as its encryption.
+#[derive(Default)]
+pub(crate) struct Wiped<B: Default + Into<Vec<u8>>>(B);
+
+impl<B: Default + Into<Vec<u8>>> From<B> for Wiped<B> {
+    fn from(buffer: B) -> Self {
+        Self(buffer)
+    }
+}
+
+impl<B: Default + Into<Vec<u8>>> Deref for Wiped<B> {
+    type Target = B;
+
+    fn deref(&self) -> &B {
+        &self.0
+    }
+}
+
+impl<B: Default + Into<Vec<u8>>> DerefMut for Wiped<B> {
+    fn deref_mut(&mut self) -> &mut B {
+        &mut self.0
+    }
+}
+
+impl<B: Default + Into<Vec<u8>>> Drop for Wiped<B> {
+    fn drop(&mut self) {
+        let mut bytes: Vec<u8> = std::mem::take(&mut self.0).into();
+        // What was cut off is behind the end.
+        bytes.clear();
+        bytes.spare_capacity_mut().zeroize();
     }
 }
 

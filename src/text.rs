@@ -6,6 +6,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::secret::Wiped;
+
 /// The longest text that waxseal takes, in bytes. Offsets are 32 bits wide.
 pub const MAX_TEXT: usize = u32::MAX as usize - 1;
 
@@ -201,7 +203,7 @@ pub struct Splice<'a> {
     old: &'a str,
     /// Offset in the old text: all before it is written.
     done: usize,
-    new: String,
+    new: Wiped<String>,
     /// For each replacement: its end in the old text, and in the new one.
     ends: Vec<(u32, usize)>,
 }
@@ -210,7 +212,7 @@ impl<'a> Splice<'a> {
     /// Nothing replaced yet. `capacity`: bytes that the new text is likely to have.
     #[must_use]
     pub fn new(old: &'a str, capacity: usize) -> Self {
-        Self { old, done: 0, new: String::with_capacity(capacity), ends: Vec::new() }
+        Self { old, done: 0, new: String::with_capacity(capacity).into(), ends: Vec::new() }
     }
 
     /// Replaces the bytes of `span` by what `write` appends to the buffer it is given.
@@ -250,7 +252,10 @@ impl<'a> Splice<'a> {
             assert!(end.checked_sub(start) == Some(span.len()), "edits do not overlap");
             self.new.replace_range(start..end, text);
         }
-        self.new
+        let mut new = std::mem::take(&mut *self.new);
+        // What was never filled need not be wiped later.
+        new.shrink_to_fit();
+        new
     }
 
     /// Where an offset of the old text, outside of all replacements, is in the new one.

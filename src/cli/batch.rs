@@ -9,8 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use zeroize::Zeroizing;
-
 use super::bar::Bar;
 use super::context::Ctx;
 use super::error::Error;
@@ -20,12 +18,13 @@ use crate::os::fs::{
     replace_all,
 };
 use crate::os::threads::side_by_side;
+use crate::secret::Wiped;
 
 /// What the work on one file gave.
 #[derive(Default)]
 pub(crate) struct Done {
     /// For standard output.
-    pub(crate) data: Zeroizing<Vec<u8>>,
+    pub(crate) data: Wiped<Vec<u8>>,
     /// Lines that SOPS prints on standard error.
     pub(crate) lines: Vec<String>,
     /// A file to write.
@@ -41,7 +40,7 @@ pub(crate) struct Done {
 /// A file to write.
 pub(crate) struct Write {
     pub(crate) path: PathBuf,
-    pub(crate) content: Zeroizing<Vec<u8>>,
+    pub(crate) content: Wiped<Vec<u8>>,
     pub(crate) before: Expected,
     /// The folder of `--output-dir`: folders are made below it, and no symlink there is followed.
     pub(crate) below: Option<PathBuf>,
@@ -54,19 +53,19 @@ pub(crate) enum Expected {
     /// Nothing.
     Nothing,
     /// What was read.
-    Content(Zeroizing<Vec<u8>>),
+    Content(Wiped<Vec<u8>>),
 }
 
 impl Done {
     /// Data for standard output.
     pub(crate) fn data(bytes: Vec<u8>) -> Self {
-        Self { data: Zeroizing::new(bytes), ..Self::default() }
+        Self { data: bytes.into(), ..Self::default() }
     }
 
     /// A file in the place of what was read; nothing, if it is the same.
     pub(crate) fn replace(path: &Path, old: &str, new: Vec<u8>) -> Self {
-        let (old, new) = (Zeroizing::new(old.as_bytes().to_vec()), Zeroizing::new(new));
-        if old == new {
+        let (old, new): (Wiped<_>, Wiped<_>) = (old.as_bytes().to_vec().into(), new.into());
+        if *old == *new {
             return Self::default();
         }
         let write = Write { before: Expected::Content(old), ..Write::new(path, new) };
@@ -281,7 +280,7 @@ fn write_all(
 
 impl Write {
     /// This content, whatever stands there.
-    pub(crate) fn new(path: &Path, content: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+    pub(crate) fn new(path: &Path, content: impl Into<Wiped<Vec<u8>>>) -> Self {
         let (path, content) = (path.to_owned(), content.into());
         Self { path, content, before: Expected::Anything, below: None }
     }

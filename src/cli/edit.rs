@@ -87,7 +87,7 @@ fn edit_old(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
         groups: opened.file.encrypted().metadata().groups().to_vec(),
         threshold: opened.file.encrypted().metadata().shamir_threshold(),
     };
-    let before = Expected::Content(Zeroizing::new(opened.text().as_bytes().to_vec()));
+    let before = Expected::Content(opened.text().as_bytes().to_vec().into());
     session.finish(&keep, before, seal)
 }
 

@@ -147,7 +147,8 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
 /// Whether git left the marks of a merge conflict.
 pub(crate) fn holds_conflict(text: &str) -> bool {
     ["<<<<<<< ", ">>>>>>> "].iter().all(|mark| {
-        text.match_indices(mark).any(|(at, _)| at == 0 || text[..at].ends_with(['\n', '\r']))
+        memchr::memmem::find_iter(text.as_bytes(), mark)
+            .any(|at| at == 0 || text[..at].ends_with(['\n', '\r']))
     })
 }
 

@@ -71,8 +71,10 @@ impl SealKeys {
         let mut hash = self.value_nonce.clone();
         feed_str(&mut hash, kind.name().as_bytes());
         feed_str(&mut hash, plaintext);
-        feed_u64(&mut hash, earlier);
-        feed_u64(&mut hash, path.count);
+        let mut counts = [0; 16];
+        counts[..8].copy_from_slice(&earlier.to_be_bytes());
+        counts[8..].copy_from_slice(&path.count.to_be_bytes());
+        hash.update(&counts);
         hash.update(path.steps);
         hash.finalize().into_bytes().into()
     }

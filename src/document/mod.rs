@@ -585,14 +585,15 @@ impl Document {
     #[must_use]
     pub fn duplicate_key(&self) -> Option<ParseError> {
         let keys = self.ids().filter(|&id| self.node(id).kind() == NodeKind::Key);
-        let mut by_map: Vec<(NodeId, NodeId)> =
-            keys.map(|key| (self.node(key).parent(), key)).collect();
-        by_map.sort_unstable();
+        let keys: Vec<(NodeId, NodeId)> = keys.map(|key| (self.node(key).parent(), key)).collect();
+        // Most keys of a map stand side by side: few runs are to be sorted.
+        let mut runs: Vec<&[(NodeId, NodeId)]> = keys.chunk_by(|a, b| a.0 == b.0).collect();
+        runs.sort_by_key(|run| run[0].0);
         let mut seen = HashMap::new();
         let mut doubled: Option<(NodeId, NodeId)> = None;
-        for keys in by_map.chunk_by(|a, b| a.0 == b.0).filter(|keys| keys.len() > 1) {
+        for map in runs.chunk_by(|a, b| a[0].0 == b[0].0) {
             seen.clear();
-            for &(_, key) in keys {
+            for &(_, key) in map.iter().copied().flatten() {
                 let first = *seen.entry(self.key_text(key)).or_insert(key);
                 if first != key && doubled.is_none_or(|(_, second)| key < second) {
                     doubled = Some((first, key));

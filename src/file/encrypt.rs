@@ -1,9 +1,7 @@
 //! Plaintext in, encrypted file out.
 
-use std::panic::resume_unwind;
-use std::thread;
-
 use super::alias;
+use super::beside::both;
 use super::carry::Carry;
 use super::encrypted::{EncryptedFile, METADATA_KEY, check_keys, check_shape};
 use super::error::{FileError, position_of};
@@ -66,18 +64,11 @@ pub fn encrypt(
         nonces: options.nonces,
         vouch: Vouching { text: true, recipients: Recipients::Vouched },
     };
-    thread::scope(|scope| {
-        let seal = || draft.write(&doc, None, &Place::End);
-        // In a large document beside the other work, which needs no answer.
-        let beside = doc.nodes().len() >= WORTH_THREADS;
-        let spawn = || thread::Builder::new().spawn_scoped(scope, || check_keys(&doc)).ok();
-        let Some(checking) = beside.then(spawn).flatten() else {
-            return check_keys(&doc).and_then(|()| seal());
-        };
-        let sealed = seal();
-        let checked = checking.join().unwrap_or_else(|panic| resume_unwind(panic));
-        checked.and(sealed)
-    })
+    // The other work needs no answer.
+    let large = doc.nodes().len() >= WORTH_THREADS;
+    let (checked, sealed) =
+        both(large, || check_keys(&doc), || draft.write(&doc, None, &Place::End));
+    checked.and(sealed)
 }
 
 /// The time that is written: real sops keeps a `mac` nonce if time and MAC are the old ones, so its
@@ -142,13 +133,15 @@ impl Draft<'_> {
             lastmodified: &lastmodified,
             nonces: self.nonces,
         };
-        let body = seal(doc, &sealing, carry)?;
+        let vouch_for_text = || match self.vouch.text {
+            true => text_tag(self.keys, &lastmodified, owner_text),
+            false => SealTag::NONE,
+        };
+        let large = doc.nodes().len() >= WORTH_THREADS;
+        let (text, body) = both(large, vouch_for_text, || seal(doc, &sealing, carry));
+        let body = body?;
         let tags = Tags {
-            text: if self.vouch.text {
-                text_tag(self.keys, &lastmodified, owner_text)
-            } else {
-                SealTag::NONE
-            },
+            text,
             tree: body.tree,
             recipients: match self.vouch.recipients {
                 Recipients::Vouched => {

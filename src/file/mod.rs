@@ -4,6 +4,7 @@
 //! are given. Every text that leaves this room was parsed again and compared with what it is to hold.
 
 mod alias;
+mod beside;
 mod carry;
 mod decrypt;
 mod encrypt;

@@ -3,13 +3,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use zeroize::Zeroizing;
-
 use super::encrypted::EncryptedFile;
 use super::error::{FileError, place_of};
 use super::outcome::{Outcome, Vouch};
 use super::seal::FileKeys;
-use super::spelling::{self, Canonical, Notes};
+use super::spelling::{self, Notes, Straight};
 use super::stray;
 use super::stream::{Found, Source, stream};
 use super::tally::Tally;
@@ -18,7 +16,7 @@ use crate::crypto::encrypted_value::{self, EncryptedValue};
 use crate::crypto::mac::MacText;
 use crate::crypto::seal::{LineBreaks, MacNonce, SealTag, TextTag};
 use crate::document::{Document, Format, NodeId, NodeKind, Style};
-use crate::secret::reserve;
+use crate::secret::{Wiped, reserve};
 use crate::text::{Edits, Span};
 use crate::value::{Scalar, ScalarType};
 
@@ -33,7 +31,7 @@ pub(crate) struct Opened {
 /// The values of a file, in the order of its text.
 #[derive(Default)]
 pub(crate) struct Values {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Wiped<Vec<u8>>,
     pub(crate) opened: Vec<Opened>,
 }
 
@@ -95,7 +93,7 @@ pub(crate) fn open(
     let mut values = Values::default();
     let mut list_comments = false;
     let mut bare = true;
-    let mut canonical = Canonical::default();
+    let mut straight = Straight::new(file);
     let source = Source { doc, policy, skip: Some(&file.skip) };
     let prepare = |found: &Found<'_>, plain: &mut Vec<u8>| {
         if !found.holds_secret() {
@@ -121,10 +119,12 @@ pub(crate) fn open(
         tally.leaf(place, kind, plain, true);
         if place.alias.is_none() {
             values.push(place.node, kind, plain);
-            canonical.push(doc, place.node, &Scalar::new(kind, plain));
+            straight.push(place.node, &Scalar::new(kind, plain));
         }
         Ok(())
     })?;
+    // What was never filled need not be wiped.
+    values.bytes.shrink_to_fit();
     let (mac, tree) = tally.finish(documents);
     let nonce = check_mac(file, keys, &lastmodified, &mac, verify)?;
     let marked =
@@ -136,12 +136,13 @@ pub(crate) fn open(
     }
     let notes = spelling::read(file, keys);
     let as_written = bare && !notes.damaged && file.metadata.is_as_written() && !stray::any(file);
-    let written = spelling::write_plain(file, &values, notes, canonical)?;
-    let mut outcome = judge(file, keys, &lastmodified, tree, marked, written.plain.text());
+    let tag = |plain: &str| marked.map(|_| text_tag(keys, &lastmodified, plain));
+    let written = spelling::write_plain(file, &values, notes, straight, tag)?;
+    let spelling::Written { plain, notes, tag } = written;
+    let mut outcome = judge(file, keys, tree, marked.zip(tag));
     if outcome.text == Vouch::Good && !as_written {
         outcome.text = Vouch::Bad;
     }
-    let spelling::Written { plain, notes } = written;
     Ok(OpenedFile { values, notes, outcome, list_comments, nonce, mac, plain })
 }
 
@@ -260,18 +261,15 @@ fn read_mac(
     Ok(EncryptedValue::parse(token).ok().and_then(|value| MacNonce::from_bytes(value.nonce())))
 }
 
-/// Compares the tags of a nonce that waxseal made.
+/// Compares the tags of a nonce that waxseal made, given the tag of the text as it is.
 fn judge(
     file: &EncryptedFile,
     keys: &FileKeys,
-    lastmodified: &str,
     tree: SealTag,
-    marked: Option<MacNonce>,
-    plain: &str,
+    marked: Option<(MacNonce, SealTag)>,
 ) -> Outcome {
     let mac_only_encrypted = file.metadata.policy().mac_only_encrypted();
-    let Some(nonce) = marked else { return Outcome::sops(mac_only_encrypted) };
-    let text = text_tag(keys, lastmodified, plain);
+    let Some((nonce, text)) = marked else { return Outcome::sops(mac_only_encrypted) };
     let recipients = keys.seal.recipients_tag(&file.metadata.recipients_view());
     Outcome {
         marked: true,

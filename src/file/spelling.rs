@@ -6,8 +6,7 @@
 
 use std::collections::HashMap;
 
-use zeroize::Zeroizing;
-
+use super::beside::both;
 use super::encrypted::EncryptedFile;
 use super::error::FileError;
 use super::open::{Opened, Values};
@@ -15,6 +14,7 @@ use super::plain_check;
 use super::seal::FileKeys;
 use super::skip::Skip;
 use super::stray;
+use super::stream::WORTH_THREADS;
 use crate::crypto::notes::{self, NoteKind, SpellingNote};
 use crate::document::subtree_end;
 use crate::document::{Document, NodeId, NodeKind};
@@ -34,9 +34,11 @@ pub(crate) struct Notes {
 }
 
 /// The plaintext and how it came about.
-pub(crate) struct Written {
+pub(crate) struct Written<T> {
     pub(crate) plain: Document,
     pub(crate) notes: Notes,
+    /// What the plaintext was found to have.
+    pub(crate) tag: T,
 }
 
 /// Reads the notes of a file. Missing or damaged ones are none: the spelling is then canonical.
@@ -70,33 +72,43 @@ fn is_leaf(doc: &Document, id: NodeId) -> bool {
     matches!(doc.node(id).kind(), NodeKind::Scalar | NodeKind::Comment)
 }
 
-/// Writes the plaintext: with the notes, or without those that do not hold.
-pub(crate) fn write_plain(
+/// Writes the plaintext: with the notes, or without those that do not hold; looks at it with `tag`
+/// while it is being checked.
+pub(crate) fn write_plain<T: Send>(
     file: &EncryptedFile,
     values: &Values,
     mut notes: Notes,
-    canonical: Canonical,
-) -> Result<Written, FileError> {
-    let mut canonical = Some(canonical);
+    straight: Straight<'_>,
+    tag: impl Fn(&str) -> T + Sync,
+) -> Result<Written<T>, FileError> {
+    let mut straight = Some(straight).filter(|straight| !straight.has_list_comments);
     let mut attempt = 0;
     loop {
-        // A value is shorter than its token, so that this does not grow, which would leave plaintext
-        // behind; what is not used of it costs nothing.
-        let mut splice = Splice::new(file.doc.text(), file.doc.text().len());
-        let sites = write_places(file, values, &notes, canonical.take(), |span, write| {
-            splice.replace_with(span, write);
-        });
-        let mut text = splice.finish(&Edits::new());
+        let straight = straight.take().filter(|_| notes.leave_all_values());
+        let (mut text, sites) = if let Some(straight) = straight {
+            (straight.splice.finish(&Removal::new(file).edits()), PlainSites::default())
+        } else {
+            let mut splice = Splice::new(file.doc.text(), file.doc.text().len());
+            let sites = write_places(file, values, &notes, |span, write| {
+                splice.replace_with(span, write);
+            });
+            (splice.finish(&Edits::new()), sites)
+        };
         if notes.no_final_break {
             let kept = without_final_break(&text).map_or(text.len(), str::len);
             text.truncate(kept);
         }
         let plain = Document::parse(text, file.doc.format());
         let failed = match plain {
-            Ok(plain) => match plain_check::check(file, values, &plain, &sites) {
-                Ok(()) => return Ok(Written { plain, notes }),
-                Err(failed) => failed,
-            },
+            Ok(plain) => {
+                let large = plain.nodes().len() >= WORTH_THREADS;
+                let check = || plain_check::check(file, values, &plain, &sites);
+                let (tag, checked) = both(large, || tag(plain.text()), check);
+                match checked {
+                    Ok(()) => return Ok(Written { plain, notes, tag }),
+                    Err(failed) => failed,
+                }
+            }
             Err(error) => plain_check::Failed { node: None, position: error.position },
         };
         // Notes of another version fail one by one: a few are given up, then more, then all.
@@ -115,6 +127,11 @@ impl Notes {
         std::str::from_utf8(&self.list[*self.tokens.get(&node)?].bytes).ok()
     }
 
+    /// Whether every value is spelled as the canonical writer does.
+    fn leave_all_values(&self) -> bool {
+        self.tokens.is_empty() && self.aliases.is_empty()
+    }
+
     /// Gives up the note of a node whose value came out wrong, or all of them; false if none is left.
     ///
     /// Each attempt writes and parses the whole text. So after a few those behind the node go with it:
@@ -128,7 +145,7 @@ impl Notes {
             }
             return true;
         }
-        let any = !self.tokens.is_empty() || !self.aliases.is_empty() || self.no_final_break;
+        let any = !self.leave_all_values() || self.no_final_break;
         *self = Self::default();
         any
     }
@@ -138,6 +155,7 @@ impl Notes {
 const ONE_BY_ONE: usize = 8;
 
 /// What was done with each place, for the check.
+#[derive(Default)]
 pub(crate) struct PlainSites {
     /// Leaves whose spelling came from a note: they must come out exactly.
     pub(crate) noted: HashMap<NodeId, ()>,
@@ -148,30 +166,41 @@ pub(crate) struct PlainSites {
     pub(crate) list_comments: Vec<NodeId>,
 }
 
-/// Canonical spellings of the opened values, made while the next ones were still being opened.
-#[derive(Default)]
-pub(crate) struct Canonical {
-    text: Zeroizing<String>,
-    ends: Vec<usize>,
+/// The plaintext of a file in which nothing needs a note, as most are: made while its values are still
+/// being opened, and used only if there are no notes.
+pub(crate) struct Straight<'a> {
+    doc: &'a Document,
+    splice: Splice<'a>,
+    /// Those of SOPS' own form take their dash along.
+    has_list_comments: bool,
 }
 
-impl Canonical {
-    /// Appends the spelling of the next value.
-    pub(crate) fn push(&mut self, doc: &Document, node: NodeId, value: &Scalar<'_>) {
-        doc.write_scalar(node, value, &mut self.text);
-        self.ends.push(self.text.len());
+impl<'a> Straight<'a> {
+    pub(crate) fn new(file: &'a EncryptedFile) -> Self {
+        let doc = &file.doc;
+        // A value is shorter than its token, so that this does not grow, which would leave plaintext
+        // behind; what is not used of it costs nothing.
+        let splice = Splice::new(doc.text(), doc.text().len());
+        Self { doc, splice, has_list_comments: false }
     }
 
-    fn get(&self, index: usize) -> &str {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[start..self.ends[index]]
+    /// The next value.
+    pub(crate) fn push(&mut self, node: NodeId, value: &Scalar<'_>) {
+        self.has_list_comments |= is_list_comment(self.doc, node, value.kind);
+        let doc = self.doc;
+        self.splice.replace_with(doc.node(node).span(), |out| doc.write_scalar(node, value, out));
     }
+}
+
+/// Whether a comment stands as an item of a list, as only sops writes it.
+fn is_list_comment(doc: &Document, node: NodeId, kind: ScalarType) -> bool {
+    kind == ScalarType::Comment && doc.node(node).kind() == NodeKind::Scalar
 }
 
 /// The replacements that give the plaintext.
 pub(crate) fn plain_edits(file: &EncryptedFile, values: &Values, notes: &Notes) -> Edits {
     let mut edits = Edits::new();
-    write_places(file, values, notes, None, |span, write| edits.push_with(span, write));
+    write_places(file, values, notes, |span, write| edits.push_with(span, write));
     edits
 }
 
@@ -181,13 +210,11 @@ fn write_places(
     file: &EncryptedFile,
     values: &Values,
     notes: &Notes,
-    canonical: Option<Canonical>,
     mut put: impl FnMut(Span, &dyn Fn(&mut String)),
 ) -> PlainSites {
     let doc = &file.doc;
     let mut removal = Removal::new(file);
-    let mut sites =
-        PlainSites { noted: HashMap::new(), aliased: Vec::new(), list_comments: Vec::new() };
+    let mut sites = PlainSites::default();
     let mut aliases = alias_sites(file, values, notes);
     aliases.sort_by_key(|site| site.root);
     let mut aliases = aliases.into_iter().peekable();
@@ -210,7 +237,7 @@ fn write_places(
         }
         let mut span = doc.node(opened.node).span();
         removal.before(&mut put, span.start());
-        if opened.kind == ScalarType::Comment && doc.node(opened.node).kind() == NodeKind::Scalar {
+        if is_list_comment(doc, opened.node, opened.kind) {
             // `- ENC[…,type:comment]`: the dash goes with it.
             span = Span::new(dash_before(doc, span.start()), span.end());
             sites.list_comments.push(opened.node);
@@ -229,10 +256,7 @@ fn write_places(
             put(span, &|out| out.push_str(note));
             continue;
         }
-        put(span, &|out| match &canonical {
-            Some(canonical) => out.push_str(canonical.get(index)),
-            None => doc.write_scalar(opened.node, &values.scalar(opened), out),
-        });
+        put(span, &|out| doc.write_scalar(opened.node, &values.scalar(opened), out));
     }
     // Such a value stands at the end of the text, or right before the metadata.
     if let Some(node) = in_the_open.filter(|node| node.index() >= skip_until)
@@ -287,6 +311,12 @@ impl Removal {
             text.push_str("{}\n");
         }
         Self { spans, next: 0 }
+    }
+
+    fn edits(&self) -> Edits {
+        let mut edits = Edits::new();
+        self.spans.iter().for_each(|(span, text)| edits.push(*span, text));
+        edits
     }
 
     fn before(&mut self, put: &mut impl FnMut(Span, &dyn Fn(&mut String)), offset: usize) {

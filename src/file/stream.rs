@@ -12,8 +12,6 @@ use std::panic::resume_unwind;
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
-use zeroize::{Zeroize, Zeroizing};
-
 use super::error::FileError;
 use super::seal::value_to_seal;
 use super::skip::Skip;
@@ -21,7 +19,7 @@ use super::walk::{Leaf, Place, walk};
 use crate::crypto::path::EncodedPath;
 use crate::document::{Document, NodeId};
 use crate::policy::Policy;
-use crate::secret::reserve;
+use crate::secret::{Wiped, reserve};
 use crate::value::{Scalar, ScalarType};
 
 /// What is walked.
@@ -76,9 +74,22 @@ pub(crate) fn stream<P: Send, O: Output>(
 }
 
 /// What `prepare` can write to.
-pub(crate) trait Output: Default + Zeroize + Send {}
+pub(crate) trait Output: Default + Into<Vec<u8>> + Send {
+    /// Empties it; the memory stays, and is used again.
+    fn clear(&mut self);
+}
 
-impl<O: Default + Zeroize + Send> Output for O {}
+impl Output for String {
+    fn clear(&mut self) {
+        self.clear();
+    }
+}
+
+impl Output for Vec<u8> {
+    fn clear(&mut self) {
+        self.clear();
+    }
+}
 
 /// `None` if there are no threads to be had.
 fn on_threads<P: Send, O: Output>(
@@ -159,12 +170,12 @@ impl Source<'_> {
 }
 
 /// Leaves that travel together, their paths and values in two buffers.
-struct Batch<P, O: Zeroize> {
+struct Batch<P, O: Output> {
     leaves: Vec<Record>,
     aads: String,
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Wiped<Vec<u8>>,
     prepared: Vec<P>,
-    output: Zeroizing<O>,
+    output: Wiped<O>,
 }
 
 /// A [`Found`] whose texts stand in the buffers of its batch: components, tree path and value one
@@ -190,9 +201,9 @@ impl<P, O: Output> Default for Batch<P, O> {
         Self {
             leaves: Vec::new(),
             aads: String::new(),
-            bytes: Zeroizing::default(),
+            bytes: Wiped::default(),
             prepared: Vec::new(),
-            output: Zeroizing::default(),
+            output: Wiped::default(),
         }
     }
 }
@@ -266,8 +277,8 @@ impl<P, O: Output> Batch<P, O> {
         self.prepared = prepared;
         self.leaves.clear();
         self.aads.clear();
-        self.bytes.zeroize();
-        self.output.zeroize();
+        self.bytes.clear();
+        self.output.clear();
         Ok(())
     }
 }
@@ -275,11 +286,11 @@ impl<P, O: Output> Batch<P, O> {
 /// Documents with fewer nodes are done before the threads would have started.
 pub(crate) const WORTH_THREADS: usize = 4_000;
 
-/// A batch is full with so many leaves,
-const BATCH_LEAVES: usize = 512;
+/// A batch is full with so many leaves: what is on its way is to stay in the cache,
+const BATCH_LEAVES: usize = 256;
 
 /// or with so many bytes of paths and values.
-const BATCH_BYTES: usize = 64 * 1024;
+const BATCH_BYTES: usize = 32 * 1024;
 
 /// How many threads prepare: the longest part of the work.
 const PREPARING: usize = 2;

@@ -71,7 +71,7 @@ fn unit(token: &str, at: usize) -> Option<u16> {
 
 /// Appends the canonical spelling of a value.
 pub(super) fn write(value: &Scalar<'_>, out: &mut String) {
-    let text = String::from_utf8_lossy(&value.bytes);
+    let text = value.text().map_or_else(|| String::from_utf8_lossy(&value.bytes), Cow::Borrowed);
     match value.kind {
         ScalarType::Null => out.push_str("null"),
         ScalarType::Bool => out.push_str(if &*text == "True" { "true" } else { "false" }),
@@ -103,8 +103,12 @@ pub(super) enum Escapes {
 pub(super) fn write_string(text: &str, escapes: Escapes, out: &mut String) {
     out.reserve(text.len() + 2);
     out.push('"');
+    // Most have nothing to escape, which is seen in many bytes at once.
+    let special =
+        |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
+    let any = text.bytes().fold(false, |any, byte| any | special(byte));
     let mut done = 0;
-    for (at, c) in text.char_indices() {
+    for (at, c) in text.char_indices().take_while(|_| any) {
         if !needs_escape(c, escapes) {
             continue;
         }

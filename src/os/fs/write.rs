@@ -172,7 +172,13 @@ pub(super) fn replace_all_by(
 
 fn replace_some(steps: &impl Steps, jobs: &[Job<'_>]) -> Vec<Result<Written, WriteError>> {
     let prepared = side_by_side(jobs, threads(jobs.len(), CPU_THREADS), |job| {
-        prepare(steps, job).unwrap_or_else(|error| Progress::Done(Err(error)))
+        let progress = prepare(steps, job).unwrap_or_else(|error| Progress::Done(Err(error)));
+        if let Progress::Prepared(file) = &progress
+            && jobs.len() > 1
+        {
+            steps.begin_sync(&file.temp.file);
+        }
+        progress
     });
     let synced =
         side_by_side(&prepared, threads(jobs.len(), SYNC_THREADS), |progress| match progress {
@@ -188,11 +194,14 @@ fn replace_some(steps: &impl Steps, jobs: &[Job<'_>]) -> Vec<Result<Written, Wri
             (progress, _) => (job, progress),
         })
         .collect();
-    let committed =
-        side_by_side(&ready, threads(jobs.len(), CPU_THREADS), |(job, progress)| match progress {
+    // By one thread: the system makes one change to a directory at a time.
+    let committed: Vec<_> = ready
+        .iter()
+        .map(|(job, progress)| match progress {
             Progress::Prepared(file) => commit(steps, file, job),
             Progress::Done(_) => Ok(Placed::Replaced),
-        });
+        })
+        .collect();
     let mut directories: BTreeMap<PathBuf, io::Result<()>> = BTreeMap::new();
     ready
         .into_iter()
@@ -236,8 +245,8 @@ const OPEN_FILES: usize = 200;
 /// Threads that create and write files.
 const CPU_THREADS: usize = 2;
 
-/// Threads that wait for the disk, which takes many requests at once.
-const SYNC_THREADS: usize = 8;
+/// Threads that wait for the disk, which takes many requests at once, the more the better.
+const SYNC_THREADS: usize = 32;
 
 /// From how many files on threads pay off.
 const THREADS_FROM: usize = 4;
