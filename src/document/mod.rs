@@ -16,9 +16,12 @@ use crate::text::{Edits, Position, Span};
 use crate::value::{Scalar, Tree};
 
 mod json;
+mod owners;
 mod toml;
 mod tree;
 mod yaml;
+
+pub use owners::Owner;
 
 /// The formats that have places of their own in this program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -286,6 +289,8 @@ pub struct Document {
     format: Format,
     text: String,
     nodes: Vec<Node>,
+    /// See [`Document::announce_entry`].
+    announced: Option<usize>,
 }
 
 impl fmt::Debug for Document {
@@ -318,7 +323,7 @@ impl Document {
                 return Err(ParseError::at(&text, 0, problem));
             }
         };
-        Ok(Self { format, text, nodes })
+        Ok(Self { format, text, nodes, announced: None })
     }
 
     /// The format.

@@ -17,7 +17,7 @@ use super::walk::Skip;
 use crate::crypto::notes::{self, NoteKind, SpellingNote};
 use crate::document::subtree_end;
 use crate::document::{Document, NodeId, NodeKind};
-use crate::text::{Edits, Span, Splice, without_final_break};
+use crate::text::{Edits, Span, Splice, line_break, without_final_break};
 use crate::value::Scalar;
 
 /// The notes of one file by the node that they are for.
@@ -173,6 +173,7 @@ fn write_places(
     let mut aliases = aliases.into_iter().peekable();
     let mut skip_until = 0;
     let in_the_open = noted_in_the_open(file, values, notes);
+    let mut items = items_of_commented_lists(doc, values);
     for (index, opened) in values.opened.iter().enumerate() {
         while let Some(site) = aliases.next_if(|site| site.root <= opened.node) {
             if site.root.index() < skip_until {
@@ -196,7 +197,20 @@ fn write_places(
             // `- ENC[…,type:comment]`: the dash goes with it.
             span = Span::new(dash_before(doc, span.start()), span.end());
             sites.list_comments.push(opened.node);
-            put(span, &|out| write_comment(values, opened, out));
+            let list = doc.node(opened.node).parent();
+            let left = items.get_mut(&list).map_or(1, |items| {
+                *items -= 1;
+                *items
+            });
+            put(span, &|out| {
+                write_comment(values, opened, out);
+                if left == 0 {
+                    // Without an item the list would be none.
+                    out.push_str(line_break(doc.text()));
+                    out.extend(std::iter::repeat_n(' ', doc.node(list).indent() + 2));
+                    out.push_str("[]");
+                }
+            });
             continue;
         }
         if let Some(note) = notes.token(opened.node) {
@@ -223,6 +237,25 @@ fn write_places(
     }
     removal.before(&mut put, usize::MAX);
     sites
+}
+
+/// How many items each list has that comments by sops are items of.
+fn items_of_commented_lists(doc: &Document, values: &Values) -> HashMap<NodeId, usize> {
+    let is_comment = |opened: &&Opened| {
+        opened.kind == crate::value::ScalarType::Comment
+            && doc.node(opened.node).kind() == NodeKind::Scalar
+    };
+    let comments = values.opened.iter().filter(is_comment);
+    let mut items: HashMap<NodeId, usize> =
+        comments.map(|opened| (doc.node(opened.node).parent(), 0)).collect();
+    if !items.is_empty() {
+        for node in doc.nodes().iter().filter(|node| node.is_value()) {
+            if let Some(items) = items.get_mut(&node.parent()) {
+                *items += 1;
+            }
+        }
+    }
+    items
 }
 
 /// The value in the open that a note is for: behind all that were sealed.
