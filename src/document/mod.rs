@@ -17,9 +17,12 @@ use crate::value::{Scalar, Tree};
 
 mod json;
 mod links;
+mod owners;
 mod toml;
 mod tree;
 mod yaml;
+
+pub use owners::Owner;
 
 /// The formats that have places of their own in this program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -288,6 +291,8 @@ pub struct Document {
     text: String,
     nodes: Vec<Node>,
     links: links::Links,
+    /// See [`Document::announce_entry`].
+    announced: Option<usize>,
 }
 
 impl fmt::Debug for Document {
@@ -320,7 +325,7 @@ impl Document {
                 return Err(ParseError::at(&text, 0, problem));
             }
         };
-        Ok(Self { format, text, nodes, links: links::Links::default() })
+        Ok(Self { format, text, nodes, links: links::Links::default(), announced: None })
     }
 
     /// The format.

@@ -58,7 +58,10 @@ pub(crate) fn expand<'a>(owner: &'a Document, policy: &Policy) -> Result<Expande
         shift += grown;
         edits.push(span, &text);
     }
-    let expanded = Document::parse(edits.apply(doc.text()), doc.format())?;
+    let mut expanded = Document::parse(edits.apply(doc.text()), doc.format())?;
+    if let Some(offset) = owner.announced() {
+        expanded.announce_entry(moved(&growth, offset));
+    }
     Ok(Expanded { owner, expanded: Some(expanded), aliases: found, growth })
 }
 
@@ -82,6 +85,11 @@ fn reached(doc: &Document, policy: &Policy) -> Result<Vec<bool>, FileError> {
     Ok(reached)
 }
 
+fn moved(growth: &[(usize, isize)], offset: usize) -> usize {
+    let before = growth.iter().take_while(|(end, _)| *end <= offset);
+    offset.saturating_add_signed(before.map(|(_, grown)| grown).sum())
+}
+
 impl Expanded<'_> {
     /// The document to seal.
     pub(crate) fn doc(&self) -> &Document {
@@ -100,8 +108,7 @@ impl Expanded<'_> {
 
     /// Where an offset of the owner's text has moved to.
     pub(crate) fn moved(&self, offset: usize) -> usize {
-        let before = self.growth.iter().take_while(|(end, _)| *end <= offset);
-        offset.saturating_add_signed(before.map(|(_, grown)| grown).sum())
+        moved(&self.growth, offset)
     }
 
     /// Adds a note for each alias; the indices of leaves are the same in the sealed text, but for

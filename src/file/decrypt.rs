@@ -112,7 +112,7 @@ impl DecryptedFile {
         if consent == Consent::AsBefore && text == old {
             return Ok(self.file.text().to_owned());
         }
-        let doc = Document::parse(text.clone(), self.file.format())?;
+        let mut doc = Document::parse(text.clone(), self.file.format())?;
         check_plain(&doc)?;
         let draft = Draft {
             metadata: self.file.metadata.with_lastmodified(sealing_time(now)),
@@ -123,13 +123,15 @@ impl DecryptedFile {
         let edits = self.opened.plain_edits(&self.file);
         if let Some((offset, block)) = self.kept_block(&text, &edits) {
             let place = Place::Kept { offset, text: block };
+            place.announce(&mut doc)?;
             if let Ok(sealed) = draft.write(&doc, Some(&mut self.carry(&text, &edits)?), &place) {
                 return Ok(sealed);
             }
         }
         // The block cannot stay where it was: it goes to the end, as in a new file.
         let mut carry = self.carry(&text, &edits)?;
-        let doc = Document::parse(text, self.file.format())?;
+        let mut doc = Document::parse(text, self.file.format())?;
+        Place::End.announce(&mut doc)?;
         draft.write(&doc, Some(&mut carry), &Place::End)
     }
 

@@ -49,8 +49,9 @@ pub fn encrypt(
     data_key: &DataKey,
     options: &EncryptOptions<'_>,
 ) -> Result<String, FileError> {
-    let doc = Document::parse(text, format)?;
+    let mut doc = Document::parse(text, format)?;
     check_shape(&doc)?;
+    Place::End.announce(&mut doc)?;
     let keys = FileKeys::new(data_key);
     let metadata = Metadata::new(
         options.policy.clone(),
@@ -104,6 +105,22 @@ pub(crate) enum Place<'a> {
         /// The block.
         text: &'a str,
     },
+}
+
+impl Place<'_> {
+    /// Tells a document with comments what will stand between them: it counts for their owners.
+    pub(crate) fn announce(&self, doc: &mut Document) -> Result<(), FileError> {
+        let is_comment = |id: NodeId| doc.node(id).kind() == NodeKind::Comment;
+        if doc.format() != Format::Yaml || !doc.ids().any(is_comment) {
+            return Ok(());
+        }
+        let offset = match self {
+            Self::Kept { offset, .. } => *offset,
+            Self::End => insertion(doc, &Tree::Map(Vec::new()))?.get(0).0.start(),
+        };
+        doc.announce_entry(offset);
+        Ok(())
+    }
 }
 
 /// A plaintext about to be sealed.

@@ -3,9 +3,11 @@
 //! Nothing here reads a file, asks a key service or looks at the clock: data keys, times and texts
 //! are given. Every text that leaves this room was parsed again and compared with what it is to hold.
 
+mod active_comments;
 mod alias;
 mod beside;
 mod carry;
+mod comment_path;
 mod decrypt;
 mod encrypt;
 mod encrypted;

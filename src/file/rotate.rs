@@ -108,7 +108,9 @@ impl DecryptedFile {
         let vouch = Vouching { text, recipients };
         let draft = Draft { metadata, keys, nonces: options.nonces, vouch };
         let plain = self.opened.plain.text().to_owned();
-        draft.write(&Document::parse(plain, self.file.format())?, None, &Place::End)
+        let mut doc = Document::parse(plain, self.file.format())?;
+        Place::End.announce(&mut doc)?;
+        draft.write(&doc, None, &Place::End)
     }
 
     fn reseal_tokens(

@@ -18,7 +18,7 @@ use super::stream::WORTH_THREADS;
 use crate::crypto::notes::{self, NoteKind, SpellingNote};
 use crate::document::subtree_end;
 use crate::document::{Document, NodeId, NodeKind};
-use crate::text::{Edits, Span, Splice, without_final_break};
+use crate::text::{Edits, Span, Splice, line_break, without_final_break};
 use crate::value::{Scalar, ScalarType};
 
 /// The notes of one file by the node that they are for.
@@ -220,7 +220,8 @@ fn write_places(
     let mut aliases = aliases.into_iter().peekable();
     let mut skip_until = 0;
     let in_the_open = noted_in_the_open(file, values, notes);
-    for (index, opened) in values.opened.iter().enumerate() {
+    let mut items = items_of_commented_lists(doc, values);
+    for opened in &values.opened {
         while let Some(site) = aliases.next_if(|site| site.root <= opened.node) {
             if site.root.index() < skip_until {
                 continue;
@@ -241,10 +242,19 @@ fn write_places(
             // `- ENC[…,type:comment]`: the dash goes with it.
             span = Span::new(dash_before(doc, span.start()), span.end());
             sites.list_comments.push(opened.node);
-            let alone = starts_only_comments(doc, &values.opened[index..]);
+            let list = doc.node(opened.node).parent();
+            let left = items.get_mut(&list).map_or(1, |items| {
+                *items -= 1;
+                *items
+            });
             put(span, &|out| {
-                out.push_str(if alone { "[] " } else { "" });
                 write_comment(values, opened, out);
+                if left == 0 {
+                    // Without an item the list would be none.
+                    out.push_str(line_break(doc.text()));
+                    out.extend(std::iter::repeat_n(' ', doc.node(list).indent() + 2));
+                    out.push_str("[]");
+                }
             });
             continue;
         }
@@ -269,6 +279,25 @@ fn write_places(
     }
     removal.before(&mut put, usize::MAX);
     sites
+}
+
+/// How many items each list has that comments by sops are items of.
+fn items_of_commented_lists(doc: &Document, values: &Values) -> HashMap<NodeId, usize> {
+    let is_comment = |opened: &&Opened| {
+        opened.kind == crate::value::ScalarType::Comment
+            && doc.node(opened.node).kind() == NodeKind::Scalar
+    };
+    let comments = values.opened.iter().filter(is_comment);
+    let mut items: HashMap<NodeId, usize> =
+        comments.map(|opened| (doc.node(opened.node).parent(), 0)).collect();
+    if !items.is_empty() {
+        for node in doc.nodes().iter().filter(|node| node.is_value()) {
+            if let Some(items) = items.get_mut(&node.parent()) {
+                *items += 1;
+            }
+        }
+    }
+    items
 }
 
 /// The value in the open that a note is for: behind all that were sealed.
@@ -334,14 +363,6 @@ fn write_comment(values: &Values, opened: &Opened, out: &mut String) {
     // A line break would end the comment.
     let scalar = values.scalar(opened);
     out.push_str(&scalar.text().unwrap_or_default().replace(['\n', '\r'], " "));
-}
-
-/// Whether the first of these is the first item of a list that holds nothing but comments: SOPS writes
-/// `[] # …` so.
-fn starts_only_comments(doc: &Document, opened: &[Opened]) -> bool {
-    let list = doc.node(opened[0].node).parent();
-    let comments = opened.iter().take_while(|it| it.kind == ScalarType::Comment).map(|it| it.node);
-    doc.items(list).eq(comments.take_while(|&node| doc.node(node).parent() == list))
 }
 
 fn dash_before(doc: &Document, start: usize) -> usize {

@@ -9,10 +9,12 @@
 
 use std::collections::HashMap;
 
+use super::active_comments::ActiveComments;
+use super::comment_path::{CommentPath, moved, owners};
 use super::error::{FileError, position_of};
 use super::skip::Skip;
 use crate::crypto::path::{EncodedPath, push_component, push_index, push_key, push_other_key};
-use crate::document::{Document, Format, Node, NodeId, NodeKind, Style, subtree_end};
+use crate::document::{Document, Format, Node, NodeId, NodeKind, Owner, Style, subtree_end};
 use crate::policy::{Policy, Rule, RuleSubject};
 
 /// How many nodes aliases may add to a file.
@@ -145,6 +147,9 @@ struct Walker<'a> {
     /// index of each table in its list.
     items: HashMap<NodeId, u64>,
     indices: HashMap<NodeId, u64>,
+    /// YAML only: whose path comments are sealed under, and what a rule by comments makes of them.
+    owners: HashMap<NodeId, Owner>,
+    active: Option<ActiveComments>,
 }
 
 /// Visits every leaf; gives the number of documents.
@@ -175,6 +180,8 @@ impl<'a> Walker<'a> {
                 has_children[node.parent().index()] = true;
             }
         }
+        let owners = owners(doc, skip);
+        let active = ActiveComments::of(doc, policy, &owners, skip);
         Self {
             doc,
             policy,
@@ -190,6 +197,8 @@ impl<'a> Walker<'a> {
             length_left: doc.text().len().saturating_mul(LENGTH_FACTOR).saturating_add(LENGTH_FREE),
             items: HashMap::new(),
             indices: HashMap::new(),
+            owners,
+            active,
         }
     }
 
@@ -430,6 +439,10 @@ impl<'a> Walker<'a> {
         if self.policy.rule().subject() != RuleSubject::Comments {
             return;
         }
+        if let (Some(active), Some(level)) = (&self.active, self.stack.last_mut()) {
+            level.run = active.marks(id);
+            return;
+        }
         let inline = self.inline_comment(id).is_some_and(|comment| self.comment_matches(comment));
         let Some(level) = self.stack.last_mut() else { return };
         if level.item_open {
@@ -480,7 +493,12 @@ impl<'a> Walker<'a> {
         let base = self.frames.last().map_or(0, |frame| frame.base);
         let found = self.stack[base..].binary_search_by_key(&parent, |level| level.node);
         let Ok(depth) = found.map(|depth| base + depth) else { return Ok(()) };
-        if self.policy.rule().subject() == RuleSubject::Comments && node.style() != Style::Inline {
+        let in_its_place = self.frames.last().is_none_or(|frame| frame.alias.is_none());
+        if in_its_place && let Some(key) = moved(self.doc, &self.owners, id) {
+            return self.comment_of(id, key, visit);
+        }
+        let by_comments = self.policy.rule().subject() == RuleSubject::Comments;
+        if by_comments && self.active.is_none() && node.style() != Style::Inline {
             let matches = self.comment_matches(id);
             let level = &mut self.stack[depth];
             if level.item_open {
@@ -491,6 +509,30 @@ impl<'a> Walker<'a> {
             level.run |= matches;
         }
         self.leaf_at(id, Leaf::Comment, depth, None, visit)
+    }
+
+    /// A comment that belongs below another key (none: at the root) than it stands below.
+    fn comment_of(
+        &mut self,
+        id: NodeId,
+        owner: Option<NodeId>,
+        visit: &mut impl FnMut(&Place<'_>) -> Result<(), FileError>,
+    ) -> Result<(), Stop> {
+        let path = CommentPath::under(self.doc, self.policy.rule(), owner);
+        let active = self.active.as_ref().is_some_and(|active| active.seals(id));
+        let selected = path.is_selected(self.policy.rule(), active);
+        visit(&Place {
+            node: id,
+            leaf: Leaf::Comment,
+            document: self.documents.saturating_sub(1),
+            selected,
+            alias: None,
+            aad: &path.aad,
+            components: EncodedPath { count: path.count, steps: &path.components },
+            // No hash counts comments.
+            tree_path: EncodedPath { count: 0, steps: &[] },
+        })
+        .map_err(Stop::Visit)
     }
 
     /// Visits a leaf of the innermost level; `index` if it is an item of a list.
@@ -525,7 +567,10 @@ impl<'a> Walker<'a> {
             node: id,
             leaf,
             document: self.documents.saturating_sub(1),
-            selected: self.selects(&level, leaf),
+            selected: match &self.active {
+                Some(active) if leaf == Leaf::Comment => active.seals(id),
+                _ => self.selects(&level, leaf),
+            },
             alias: self.frames.last().and_then(|frame| frame.alias),
             // SOPS joins no keys to nothing and appends the colon.
             aad: if lengths.aad == 0 { ":" } else { &self.aad[..lengths.aad] },

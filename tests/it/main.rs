@@ -5,6 +5,8 @@
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "age")]
+mod comments;
+#[cfg(feature = "age")]
 mod fixtures;
 mod hostile;
 #[cfg(feature = "age")]

@@ -114,6 +114,11 @@ fn write_scalar(scalar: &Scalar<'_>, out: &mut String) {
         (ScalarType::Float, Some("+Inf")) => out.push_str(".inf"),
         (ScalarType::Float, Some("-Inf")) => out.push_str("-.inf"),
         (ScalarType::Float, Some("-0")) => out.push_str("-0.0"),
+        // Without a point it would be an integer.
+        (ScalarType::Float, Some(text)) if !text.contains('.') => {
+            out.push_str(text);
+            out.push_str(".0");
+        }
         (ScalarType::Int | ScalarType::Float | ScalarType::Time, Some(text)) => out.push_str(text),
         (_, Some(text)) => write_string(text, out),
         (_, None) => {

@@ -5,7 +5,7 @@
 
 use super::emit::{self, Blocks, FlowLines, Layout};
 use super::extent::{content_end, document_end, is_pair, lines_end, members};
-use super::place::{line_start, margin, step};
+use super::place::{comment_follows, line_start, margin, step};
 use crate::document::{Document, EditError, NodeId, NodeKind, Style};
 use crate::text::{Edits, Span, line_break};
 use crate::value::Tree;
@@ -67,11 +67,12 @@ fn by_lines(
     value: &Tree,
     at: usize,
 ) -> Edits {
-    let layout = layout(doc, container, Blocks::Closed);
     let column = match doc.node(container).kind() {
         NodeKind::Document => 0,
         _ => doc.node(container).indent(),
     };
+    let follows = comment_follows(&doc.text()[at..], column);
+    let layout = layout(doc, container, if follows { Blocks::None } else { Blocks::Closed });
     let before = &doc.text()[..at];
     let is_open =
         !before.trim_start_matches('\u{feff}').is_empty() && !before.ends_with(['\n', '\r']);

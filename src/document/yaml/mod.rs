@@ -19,6 +19,7 @@ mod extent;
 mod flow;
 mod insert;
 mod literal;
+mod owners;
 mod parse;
 mod place;
 mod quote;
@@ -29,6 +30,7 @@ mod tag;
 mod write;
 
 pub(super) use flow::flow_text;
+pub(super) use owners::{header_comment, owners as comment_owners};
 
 pub(super) fn parse(text: &str) -> Result<Vec<Node>, ParseError> {
     parse::parse(text)

@@ -91,6 +91,14 @@ pub(super) fn is_first_on_line(text: &str, at: usize) -> bool {
     text[line_start(text, at)..at].bytes().all(|byte| matches!(byte, b' ' | b'\t'))
 }
 
+/// Whether the first line of `rest` that is not blank is a comment behind this column: a block scalar
+/// above would take it for a line of its own.
+pub(super) fn comment_follows(rest: &str, column: usize) -> bool {
+    let content = rest.trim_start_matches([' ', '\t', '\n', '\r']);
+    let at = rest.len() - content.len();
+    content.starts_with('#') && at - line_start(rest, at) > column
+}
+
 #[cfg(test)]
 mod tests {
     use super::{below, is_first_on_line, line_end, line_start, margin, next_line};

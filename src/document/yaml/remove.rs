@@ -2,11 +2,13 @@
 //!
 //! Invariant: comments above an entry stay; of what [`super::insert`] put in, nothing does.
 
+use super::emit;
 use super::extent::{content_end, entry_start, head_end, is_pair, lines_end, members, subtree};
 use super::literal::{Chomp, Header};
-use super::place::{is_first_on_line, line_start, next_line};
+use super::place::{Place, is_first_on_line, line_start, next_line};
+use super::replace::is_bare_member;
 use crate::document::{Document, NodeId, NodeKind, Style};
-use crate::text::{Edits, Span};
+use crate::text::{Edits, Span, line_break};
 
 /// Removes an entry (id of its key) or an item (id of the value).
 pub(super) fn remove(doc: &Document, id: NodeId) -> Edits {
@@ -36,11 +38,20 @@ pub(super) fn remove(doc: &Document, id: NodeId) -> Edits {
     let mut edits = Edits::new();
     if is_first_on_line(text, start) {
         let from = line_start(text, start);
-        let mut to = lines_end(text, end);
-        if keeps_lines_until(doc, id, from) {
-            to = next_content(text, to);
+        let to = lines_end(text, end);
+        if let Some(block) = block_scalar_above(doc, id, from) {
+            let content = next_content(text, to);
+            edits.push_with(Span::new(from, content), |out| {
+                lines_behind(doc, block, &text[to..content], out);
+            });
+        } else if is_bare(doc, before) && after.is_some_and(|after| is_unmarked(doc, after)) {
+            // The `:` of the key behind, which is empty, would be that of the `?` above.
+            let column = doc.node(container).indent();
+            let line_break = line_break(text);
+            edits.push(Span::new(from, to), &format!("{:column$}:{line_break}", ""));
+        } else {
+            edits.push(Span::new(from, to), "");
         }
-        edits.push(Span::new(from, to), "");
         return edits;
     }
     // `- a: 1` with more keys below: what comes next moves up to the dash.
@@ -58,22 +69,64 @@ pub(super) fn remove(doc: &Document, id: NodeId) -> Edits {
     edits
 }
 
-/// Whether the value before is a block scalar that ends here and owns every empty line behind it: it
-/// would get those that stand behind the entry.
-fn keeps_lines_until(doc: &Document, id: NodeId, offset: usize) -> bool {
-    let before = doc.nodes()[..id.index()].iter().rfind(|node| node.kind() == NodeKind::Scalar);
-    before.is_some_and(|node| {
-        matches!(node.style(), Style::Literal | Style::Folded)
-            && node.span().end() == offset
-            && Header::split(node.span().of(doc.text())).0.chomp == Chomp::Keep
-    })
+/// Whether a member is a key behind a `?`, without a `:`.
+fn is_bare(doc: &Document, key: Option<NodeId>) -> bool {
+    key.filter(|&key| doc.node(key).kind() == NodeKind::Key)
+        .and_then(|key| doc.value_of(key))
+        .is_some_and(|value| is_bare_member(doc, value))
 }
 
-/// The start of the first line from `offset` on that is not blank.
+/// Whether a member is an empty key that its `:` alone shows.
+fn is_unmarked(doc: &Document, key: NodeId) -> bool {
+    let span = doc.node(key).span();
+    span.is_empty() && entry_start(doc, key) == span.start()
+}
+
+/// The block scalar that the line at `offset` ends: it would go on in what stands behind the entry.
+fn block_scalar_above(doc: &Document, id: NodeId, offset: usize) -> Option<NodeId> {
+    let before = doc.nodes()[..id.index()].iter().rposition(|node| {
+        !matches!(node.kind(), NodeKind::Map | NodeKind::List | NodeKind::Anchor | NodeKind::Tag)
+            && node.span().start() < offset
+    })?;
+    let node = &doc.nodes()[before];
+    let between = doc.text().get(node.span().end()..offset)?;
+    let goes_on = matches!(node.style(), Style::Literal | Style::Folded)
+        && node.kind() == NodeKind::Scalar
+        && between.trim().is_empty();
+    goes_on.then(|| NodeId::new(before))
+}
+
+/// The blank lines and comments of `rest`, as they can stand behind a block scalar: not in it.
+fn lines_behind(doc: &Document, block: NodeId, rest: &str, out: &mut String) {
+    let keeps = Header::split(doc.source(block)).0.chomp == Chomp::Keep;
+    let column = Place::of(doc, block).parent.unwrap_or(0);
+    let mut ended = false;
+    for line in rest.split_inclusive('\n') {
+        let content = line.trim_start_matches([' ', '\t']);
+        if ended || content.starts_with('#') && line.len() - content.len() <= column {
+            ended = true;
+            out.push_str(line);
+        } else if content.starts_with('#') {
+            ended = true;
+            emit::push_spaces(column, out);
+            out.push_str(content);
+        } else if !keeps {
+            out.push_str(content);
+        }
+    }
+}
+
+/// The start of the first line from `offset` on that is neither blank nor a comment.
 fn next_content(text: &str, offset: usize) -> usize {
-    let rest = &text[offset..];
-    let content = rest.trim_start_matches([' ', '\t', '\n', '\r']);
-    line_start(text, text.len() - content.len()).max(offset)
+    let mut at = offset;
+    while at < text.len() {
+        let content = text[at..].trim_start_matches([' ', '\t']);
+        if !content.is_empty() && !content.starts_with(['#', '\n', '\r']) {
+            return at;
+        }
+        at = next_line(text, at);
+    }
+    at
 }
 
 /// Puts `inline` in the place of the lines of a whole block collection, from its first entry to its
@@ -138,7 +191,11 @@ fn from_brackets(
     } else if let Some(after) = after {
         let next = flow_start(doc, after);
         if !text[end..next].contains('#') {
-            edits.push(Span::new(start, next), "");
+            // What comes to stand at the start of a line must not look like the end of a document.
+            let rest = &text[next..];
+            let is_marker = rest.starts_with("---") || rest.starts_with("...");
+            let gap = if is_marker && line_start(text, start) == start { " " } else { "" };
+            edits.push(Span::new(start, next), gap);
             return edits;
         }
     }
@@ -170,21 +227,29 @@ fn comma_behind(text: &str, end: usize) -> Option<usize> {
     }
 }
 
-/// Where a member of a flow collection starts: at its properties, or at the `?` before them.
-fn flow_start(doc: &Document, id: NodeId) -> usize {
+/// Where a member of a flow collection starts: at its properties, or at the `?` before them, be it on a line
+/// before.
+pub(super) fn flow_start(doc: &Document, id: NodeId) -> usize {
     let text = doc.text();
     let start = doc.properties_start(id);
-    // A `?` without a key may stand on a line before; so may a comment that ends with one.
-    let is_far =
-        doc.node(id).span().is_empty() && !text[line_start(text, start)..start].contains('?');
-    let before = text[..start]
-        .trim_end_matches(|c| matches!(c, ' ' | '\t') || is_far && matches!(c, '\n' | '\r'));
-    let is_comment = is_far && before[line_start(text, before.len())..].contains('#');
-    let before = if is_comment { &text[..start] } else { before };
-    let marked = before.strip_suffix('?').filter(|head| {
-        doc.node(id).kind() == NodeKind::Key
-            && before.len() < start
-            && head.ends_with(['{', '[', ',', ' ', '\t', '\n', '\r'])
-    });
-    marked.map_or(start, str::len)
+    let container = doc.node(id).parent();
+    if doc.node(id).kind() != NodeKind::Key || doc.node(container).style() != Style::Flow {
+        return start;
+    }
+    let before = members(doc, container).take_while(|&member| member != id).last();
+    let opening = doc.node(container).span().start();
+    let from = match before {
+        Some(before) => comma_behind(text, content_end(doc, before, false)).map(|comma| comma + 1),
+        None => Some(opening + usize::from(!is_pair(doc, container))),
+    };
+    let mut at = from.unwrap_or(start);
+    while at < start {
+        match text.as_bytes()[at] {
+            b'?' => return at,
+            b'#' => at = next_line(text, at),
+            b' ' | b'\t' | b'\n' | b'\r' => at += 1,
+            _ => break,
+        }
+    }
+    start
 }

@@ -6,8 +6,8 @@
 use super::emit::{self, Blocks, push_lines};
 use super::extent::{content_end, entry_start, lines_end, members};
 use super::insert::{inexpressible, layout};
-use super::place::{Place, below, is_first_on_line, line_start, next_line};
-use super::remove::collapse;
+use super::place::{Place, below, comment_follows, is_first_on_line, line_start, next_line};
+use super::remove::{collapse, flow_start};
 use super::tag::{self, Tag};
 use super::write::write_scalar;
 use crate::document::{Document, EditError, NodeId, NodeKind, Style};
@@ -78,6 +78,7 @@ fn replace_scalar(doc: &Document, value: NodeId, new: &Scalar<'_>) -> Edits {
         let gap = rest.len() - rest.trim_start_matches([' ', '\t']).len();
         edits.push(Span::new(span.start(), (span.end() + gap).min(node.span().start())), "");
     }
+    mark_key(doc, value, &mut edits);
     edits.push_with(node.span(), |out| {
         if is_bare_member(doc, value) {
             // `?` alone is an empty key; with a colon at it, it would be the key.
@@ -92,9 +93,10 @@ fn replace_scalar(doc: &Document, value: NodeId, new: &Scalar<'_>) -> Edits {
 /// `? key` without a `:` line gets one.
 fn behind_bare_key(doc: &Document, value: NodeId, new: &Tree) -> Edits {
     let text = doc.text();
-    let layout = layout(doc, value, Blocks::Closed);
     let column = Place::of(doc, value).parent.unwrap_or(0);
     let at = lines_end(text, content_end(doc, doc.node(value).parent(), false));
+    let follows = comment_follows(&text[at..], column);
+    let layout = layout(doc, value, if follows { Blocks::None } else { Blocks::Closed });
     let mut edits = Edits::new();
     edits.push_with(Span::at(at), |out| {
         if !text[..at].ends_with(['\n', '\r']) {
@@ -107,7 +109,7 @@ fn behind_bare_key(doc: &Document, value: NodeId, new: &Tree) -> Edits {
 }
 
 /// A key without a `:`, as in `{a}` or `? a`.
-fn is_bare_member(doc: &Document, value: NodeId) -> bool {
+pub(super) fn is_bare_member(doc: &Document, value: NodeId) -> bool {
     let node = doc.node(value);
     let key = node.parent();
     if !node.span().is_empty() || doc.node(key).kind() != NodeKind::Key {
@@ -117,8 +119,20 @@ fn is_bare_member(doc: &Document, value: NodeId) -> bool {
     !between.is_some_and(|between| between.contains(':'))
 }
 
+/// A key of several lines that gets a `:` in brackets needs a `?`.
+fn mark_key(doc: &Document, value: NodeId, edits: &mut Edits) {
+    let key = doc.node(value).parent();
+    if is_bare_member(doc, value) && doc.source(key).contains(['\n', '\r']) {
+        let start = doc.properties_start(key);
+        if flow_start(doc, key) == start {
+            edits.push(Span::at(start), "? ");
+        }
+    }
+}
+
 fn in_brackets(doc: &Document, value: NodeId, start: usize, new: &Tree) -> Edits {
     let mut edits = Edits::new();
+    mark_key(doc, value, &mut edits);
     edits.push_with(Span::new(start, doc.node(value).span().end()), |out| {
         if is_bare_member(doc, value) {
             // `?` alone is an empty key; with a colon at it, it would be the key.
@@ -169,7 +183,7 @@ fn replace_block(doc: &Document, value: NodeId, keeps_properties: bool, new: &Tr
         NodeKind::Key => Place::of(doc, value).parent,
         _ => None,
     };
-    let layout = layout(doc, value, blocks_before(&text[text_end..]));
+    let layout = layout(doc, value, blocks_before(doc, value, &text[text_end..]));
     let column = match (doc.node(value).indent(), floor, new) {
         // A list may stand at the column of its key, a map may not.
         (indent, Some(floor), Tree::Map(_)) if indent <= floor => below(floor, layout.step),
@@ -198,7 +212,7 @@ fn without_properties(
     let from = doc.properties_start(value);
     let mut edits = Edits::new();
     edits.push_with(Span::new(from, text_end), |out| {
-        let mut layout = layout(doc, value, blocks_before(&text[text_end..]));
+        let mut layout = layout(doc, value, blocks_before(doc, value, &text[text_end..]));
         if emit::is_inline(new) {
             layout.blocks = Blocks::None;
             return emit::push_inline(new, 0, &layout, out);
@@ -218,12 +232,15 @@ fn without_properties(
 
 /// A block scalar can only stand before a line break: at the open end of a text it would lose its
 /// last one, and what else follows would be part of it, white space in the next lines included.
-fn blocks_before(rest: &str) -> Blocks {
-    if rest.starts_with(['\n', '\r']) { blocks_above(rest) } else { Blocks::None }
+fn blocks_before(doc: &Document, value: NodeId, rest: &str) -> Blocks {
+    if rest.starts_with(['\n', '\r']) { blocks_above(doc, value, rest) } else { Blocks::None }
 }
 
 /// As [`blocks_before`], where the line break was already.
-fn blocks_above(rest: &str) -> Blocks {
+fn blocks_above(doc: &Document, value: NodeId, rest: &str) -> Blocks {
+    if comment_follows(rest, Place::of(doc, value).parent.unwrap_or(0)) {
+        return Blocks::None;
+    }
     let next = rest.trim_start_matches([' ', '\t', '\n', '\r']);
     let blank = &rest[..rest.len() - next.len()];
     let end = if next.is_empty() { None } else { blank.rfind(['\n', '\r']) };
@@ -258,7 +275,10 @@ fn with_lines(doc: &Document, value: NodeId, start: usize, new: &Tree) -> Edits 
     let end = doc.node(value).span().end();
     let ends_line = text[..end].ends_with(['\n', '\r']);
     let parent = doc.node(value).parent();
-    let blocks = if ends_line { blocks_above(&text[end..]) } else { blocks_before(&text[end..]) };
+    let blocks = match ends_line {
+        true => blocks_above(doc, value, &text[end..]),
+        false => blocks_before(doc, value, &text[end..]),
+    };
     let layout = layout(doc, value, blocks);
     let mut edits = Edits::new();
     let is_first = is_first_on_line(text, start) && end > start;
@@ -266,12 +286,13 @@ fn with_lines(doc: &Document, value: NodeId, start: usize, new: &Tree) -> Edits 
         let gap = usize::from(!is_first && end == start);
         let column = start - line_start(text, start) + gap;
         edits.push_with(Span::new(start, end), |out| {
-            let is_tabbed = text[line_start(text, start)..start].contains('\t');
+            let is_tabbed = text[line_start(text, start)..start].contains('\t')
+                || !is_first && doc.properties_start(value) < start;
             if doc.node(parent).kind() == NodeKind::Document && !is_first {
                 out.push_str(layout.line_break);
                 push_lines(new, 0, &layout, out);
             } else if is_tabbed {
-                // Behind a tab no collection may start.
+                // Behind a tab, an anchor or a YAML tag no collection may start.
                 let column = Place::of(doc, value).parent.map_or(0, |parent| parent + 2);
                 out.push_str(layout.line_break);
                 emit::push_spaces(column, out);

@@ -216,6 +216,22 @@ fn removed_entries_take_their_lines() {
     check_remove("\u{feff}a: 1\n", "[\"a\"]", "\u{feff}");
 }
 
+/// What stands behind an entry that goes must not become a part of the block scalar above.
+#[test]
+fn nothing_behind_a_removed_entry_goes_into_a_block_scalar() {
+    check_remove("- |\n x\n-\n #c\n-\n", "[1]", "- |\n x\n#c\n-\n");
+    check_remove("a: |\n \t\nb: 1\n  ", "[\"b\"]", "a: |\n \t\n");
+    check_remove("a: |+\n x\nb: 1\n\n  # c\n", "[\"b\"]", "a: |+\n x\n# c\n");
+}
+
+#[test]
+fn a_removed_entry_leaves_its_neighbours_apart() {
+    check_remove("? d\nb: 1\n: v\n", "[\"b\"]", "? d\n:\n: v\n");
+    check_remove("{\na: 1,\n?\n}\n", "[\"a\"]", "{\n?\n}\n");
+    check_remove("{ ? # c,\nb: 42\n}\n", "[\"b\"]", "{ \n}\n");
+    check_remove("[\na, ---\n]\n", "[0]", "[\n ---\n]\n");
+}
+
 #[test]
 fn removed_members_take_their_comma() {
     check_remove("{a: 1, b: 2, c: 3}", "[\"a\"]", "{b: 2, c: 3}");
@@ -266,6 +282,23 @@ fn values_are_replaced_by_values() {
 }
 
 /// A block scalar there would lose its last line break, or take in what follows.
+#[test]
+fn a_key_of_several_lines_in_brackets_is_marked_once_it_has_a_value() {
+    let seven = Tree::Scalar(Scalar::int(7));
+    check_replace(
+        "k: {\nk\n !!int }\n",
+        "[\"k\"][\"k !!int\"]",
+        &seven,
+        "k: {\n? k\n !!int: 7 }\n",
+    );
+}
+
+#[test]
+fn no_block_scalar_above_a_comment_that_it_would_take_in() {
+    let new = map(&[("w", Tree::str("a\nb\n"))]);
+    check_replace("k: v\n\n      # c\n", "[\"k\"]", &new, "k:\n    w: \"a\\nb\\n\"\n\n      # c\n");
+}
+
 #[test]
 fn no_block_scalar_where_the_line_goes_on_or_the_text_ends() {
     let lines = map(&[("k", Tree::str("x\n"))]);
