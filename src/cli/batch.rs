@@ -22,6 +22,8 @@ use crate::secret::Wiped;
 pub(crate) struct Done {
     /// For standard output.
     pub(crate) data: Wiped<Vec<u8>>,
+    /// For standard output, behind `data`: no secret, so that nothing is wiped.
+    pub(crate) sealed: Vec<u8>,
     /// Lines that SOPS prints on standard error.
     pub(crate) lines: Vec<String>,
     /// A file to write.
@@ -57,6 +59,11 @@ impl Done {
     /// Data for standard output.
     pub(crate) fn data(bytes: Vec<u8>) -> Self {
         Self { data: bytes.into(), ..Self::default() }
+    }
+
+    /// A sealed text for standard output.
+    pub(crate) fn sealed(text: String) -> Self {
+        Self { sealed: text.into_bytes(), ..Self::default() }
     }
 
     /// A file in the place of what was read; nothing, if it is the same.
@@ -177,6 +184,7 @@ fn tell(
         ctx.out.line(line);
     }
     ctx.out.data(&done.data)?;
+    ctx.out.data(&done.sealed)?;
     match written {
         Ok(notes) => {
             for line in &done.lines_after {
