@@ -25,6 +25,8 @@ use crate::secret::Wiped;
 pub(crate) struct Done {
     /// For standard output.
     pub(crate) data: Wiped<Vec<u8>>,
+    /// For standard output, behind `data`: no secret, so that nothing is wiped.
+    pub(crate) sealed: Vec<u8>,
     /// Lines that SOPS prints on standard error.
     pub(crate) lines: Vec<String>,
     /// A file to write.
@@ -60,6 +62,11 @@ impl Done {
     /// Data for standard output.
     pub(crate) fn data(bytes: Vec<u8>) -> Self {
         Self { data: bytes.into(), ..Self::default() }
+    }
+
+    /// A sealed text for standard output.
+    pub(crate) fn sealed(text: String) -> Self {
+        Self { sealed: text.into_bytes(), ..Self::default() }
     }
 
     /// A file in the place of what was read; nothing, if it is the same.
@@ -196,7 +203,8 @@ impl Told {
             ctx.out.line(line);
         }
         if self.unheard.is_none() {
-            self.unheard = ctx.out.data(&done.data).err();
+            let told = ctx.out.data(&done.data).and_then(|()| ctx.out.data(&done.sealed));
+            self.unheard = told.err();
         }
         match written {
             Ok(notes) => {

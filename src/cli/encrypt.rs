@@ -136,7 +136,7 @@ fn encrypt_input(
         notes.extend(notes_on(&sealed, to, &shown));
     }
     let Some(path) = path else {
-        return Ok(Done { notes, ..Done::data(sealed.into_bytes()) });
+        return Ok(Done { notes, ..Done::sealed(sealed) });
     };
     let mut done = match (original, old) {
         (Some(original), _) => Done::replace(&path, &original, sealed.into_bytes()),
