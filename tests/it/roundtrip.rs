@@ -57,6 +57,7 @@ fn yaml_of_every_shape_comes_back() {
         "k: v\n\n\n# end",
         "%%\u{4a6} x\n---\n",
         "a: !!int # c\n  33\nb: 1\n",
+        "l: [&x !!float 1.0, *x, {a: *x}]\n",
         "- !!int # c\n  33\n- !!float\n  # x\n  # y\n  5\n- # c\n  1\n",
         "[\n!!int # a\n33, &x !!int # b\n7, *x]\n",
         "# c\na: &x !!int # c\n  33\nb: *x\nc: [1, *x]\n",

@@ -90,6 +90,14 @@ fn by_lines(
     edits
 }
 
+fn is_in_block(doc: &Document, id: NodeId) -> bool {
+    let mut at = id;
+    while doc.node(at).parent() != at && doc.node(at).style() != Style::Block {
+        at = doc.node(at).parent();
+    }
+    doc.node(at).style() == Style::Block
+}
+
 fn in_brackets(
     doc: &Document,
     container: NodeId,
@@ -106,7 +114,9 @@ fn in_brackets(
     let line_of = |at: usize| line_start(text, at);
     let lines = last
         .map(|last| doc.node(last).span().start())
-        .filter(|&start| line_of(start) != line_of(span.start()));
+        .filter(|&start| line_of(start) != line_of(span.start()))
+        // Below a block collection no tab may indent.
+        .filter(|&start| !margin(text, start).contains('\t') || !is_in_block(doc, container));
     let mut edits = Edits::new();
     edits.push_with(Span::at(at), |out| {
         if last.is_some() {

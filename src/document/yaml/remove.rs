@@ -61,7 +61,8 @@ pub(super) fn remove(doc: &Document, id: NodeId) -> Edits {
             let comment = doc.nodes()[behind..]
                 .first()
                 .filter(|node| node.kind() == NodeKind::Comment && node.parent() == container);
-            comment.map_or_else(|| entry_start(doc, after), |comment| comment.span().start())
+            let start = entry_start(doc, after);
+            comment.map_or(start, |comment| comment.span().start().min(start))
         }
         None => end,
     };
@@ -191,10 +192,7 @@ fn from_brackets(
     } else if let Some(after) = after {
         let next = flow_start(doc, after);
         if !text[end..next].contains('#') {
-            // What comes to stand at the start of a line must not look like the end of a document.
-            let rest = &text[next..];
-            let is_marker = rest.starts_with("---") || rest.starts_with("...");
-            let gap = if is_marker && line_start(text, start) == start { " " } else { "" };
+            let gap = gap_for(text, start, next);
             edits.push(Span::new(start, next), gap);
             return edits;
         }
@@ -203,15 +201,22 @@ fn from_brackets(
     let comma = comma_behind(text, end);
     match comma {
         Some(comma) if !text[end..comma].contains('#') => {
-            edits.push(Span::new(start, comma + 1), "");
+            edits.push(Span::new(start, comma + 1), gap_for(text, start, comma + 1));
         }
         Some(comma) => {
             edits.push(Span::new(start, end), "");
-            edits.push(Span::new(comma, comma + 1), "");
+            edits.push(Span::new(comma, comma + 1), gap_for(text, comma, comma + 1));
         }
         None => edits.push(Span::new(start, end), ""),
     }
     edits
+}
+
+/// What stays between `from` and `to`: what comes to stand at the start of a line must not look like the
+/// end of a document.
+fn gap_for(text: &str, from: usize, to: usize) -> &'static str {
+    let is_marker = text[to..].starts_with("---") || text[to..].starts_with("...");
+    if is_marker && line_start(text, from) == from { " " } else { "" }
 }
 
 /// Where the comma behind a member stands, be it behind comments.

@@ -227,6 +227,7 @@ fn nothing_behind_a_removed_entry_goes_into_a_block_scalar() {
 #[test]
 fn a_removed_entry_leaves_its_neighbours_apart() {
     check_remove("? d\nb: 1\n: v\n", "[\"b\"]", "? d\n:\n: v\n");
+    check_remove("- - b\n  -  # c\n     d\n", "[0][0]", "- -  # c\n     d\n");
     check_remove("{\na: 1,\n?\n}\n", "[\"a\"]", "{\n?\n}\n");
     check_remove("{ ? # c,\nb: 42\n}\n", "[\"b\"]", "{ \n}\n");
     check_remove("[\na, ---\n]\n", "[0]", "[\n ---\n]\n");
