@@ -443,7 +443,9 @@ impl<'a> Walker<'a> {
             level.run = active.marks(id);
             return;
         }
-        let inline = self.inline_comment(id).is_some_and(|comment| self.comment_matches(comment));
+        let inline = self.inline_comment(id).is_some_and(|comment| {
+            self.policy.rule().matches_comment(self.doc.comment_text(comment))
+        });
         let Some(level) = self.stack.last_mut() else { return };
         if level.item_open {
             level.run = false;
@@ -472,11 +474,6 @@ impl<'a> Walker<'a> {
         is_inline(subtree_end(self.doc, id))
     }
 
-    fn comment_matches(&self, comment: NodeId) -> bool {
-        // SOPS matches the text behind the `#`.
-        self.policy.rule().matches_comment(&self.doc.source(comment)[1..])
-    }
-
     /// A comment can belong to a level further out than the innermost one, which stays open
     /// (`key: # comment` above a nested map).
     fn comment(
@@ -499,7 +496,7 @@ impl<'a> Walker<'a> {
         }
         let by_comments = self.policy.rule().subject() == RuleSubject::Comments;
         if by_comments && self.active.is_none() && node.style() != Style::Inline {
-            let matches = self.comment_matches(id);
+            let matches = self.policy.rule().matches_comment(self.doc.comment_text(id));
             let level = &mut self.stack[depth];
             if level.item_open {
                 level.run = false;
@@ -521,6 +518,7 @@ impl<'a> Walker<'a> {
         let path = CommentPath::under(self.doc, self.policy.rule(), owner);
         let active = self.active.as_ref().is_some_and(|active| active.seals(id));
         let selected = path.is_selected(self.policy.rule(), active);
+        self.spend(path.aad.len(), id)?;
         visit(&Place {
             node: id,
             leaf: Leaf::Comment,
