@@ -6,6 +6,7 @@
 mod active_comments;
 mod alias;
 mod beside;
+mod budget;
 mod carry;
 mod comment_path;
 mod decrypt;

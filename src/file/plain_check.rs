@@ -162,7 +162,7 @@ impl<'a> Comparer<'a> {
     /// Whether two values are equal: kinds, keys, and leaves, aliases followed.
     pub(crate) fn equal(&self, a: NodeId, b: NodeId) -> bool {
         let mut pairs = vec![(a, b)];
-        let mut budget = super::walk::ALIAS_BUDGET;
+        let mut budget = super::budget::ALIAS_BUDGET;
         while let Some((a, b)) = pairs.pop() {
             budget -= 1;
             let (Some(a), Some(b)) = (self.resolve(a), self.resolve(b)) else { return false };

@@ -10,21 +10,13 @@
 use std::collections::HashMap;
 
 use super::active_comments::ActiveComments;
+use super::budget::{ALIAS_BUDGET, LENGTH_FACTOR, LENGTH_FREE, Stop};
 use super::comment_path::{CommentPath, moved, owners};
-use super::error::{FileError, position_of};
+use super::error::FileError;
 use super::skip::Skip;
 use crate::crypto::path::{EncodedPath, push_component, push_index, push_key, push_other_key};
 use crate::document::{Document, Format, Node, NodeId, NodeKind, Owner, Style, subtree_end};
 use crate::policy::{Policy, Rule, RuleSubject};
-
-/// How many nodes aliases may add to a file.
-pub(crate) const ALIAS_BUDGET: usize = 1_000_000;
-
-/// How many bytes the paths of all leaves, and what aliases repeat, may have together for each byte of
-/// the text, and beyond that: each leaf is hashed with its whole path, so that a deep path over many
-/// leaves would cost the square of what it takes to write it.
-const LENGTH_FACTOR: usize = 64;
-const LENGTH_FREE: usize = 256 << 20;
 
 /// What stands at a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,37 +48,6 @@ pub(crate) struct Place<'a> {
     pub(crate) components: EncodedPath<'a>,
     /// The keys and indices as the tree tag takes them.
     pub(crate) tree_path: EncodedPath<'a>,
-}
-
-/// Why a walk ended early.
-pub(crate) enum Stop {
-    /// Aliases would add more than [`ALIAS_BUDGET`] nodes; this is the one too many.
-    AliasBudget(NodeId),
-    /// Paths and what aliases repeat come to more than [`LENGTH_FREE`] and [`LENGTH_FACTOR`] allow; this
-    /// is where.
-    LengthBudget(NodeId),
-    /// The visitor's error.
-    Visit(FileError),
-}
-
-impl From<FileError> for Stop {
-    fn from(error: FileError) -> Self {
-        Self::Visit(error)
-    }
-}
-
-impl Stop {
-    fn located(self, doc: &Document) -> FileError {
-        match self {
-            Self::AliasBudget(alias) => {
-                FileError::AliasBudget { position: position_of(doc, alias) }
-            }
-            Self::LengthBudget(node) => {
-                FileError::LengthBudget { position: position_of(doc, node) }
-            }
-            Self::Visit(error) => error,
-        }
-    }
 }
 
 /// Lengths of the path buffers.
