@@ -74,6 +74,16 @@ impl Changes {
         self.add.is_empty() && self.remove.is_empty()
     }
 
+    /// Keys to remove that the file does not have, as after a slip of the finger.
+    fn not_there(&self, groups: &[KeyGroup], path: &Path) -> Vec<String> {
+        let has =
+            |key: &MasterKey| groups.iter().flat_map(KeyGroup::keys).any(|it| it.key() == key);
+        let missing = self.remove.iter().filter(|key| !has(key));
+        missing
+            .map(|key| format!("{}: {} was none of its keys", path.display(), shorten(&shown(key))))
+            .collect()
+    }
+
     /// The groups with these changes. What is new has nothing wrapped yet.
     fn apply(&self, ctx: &Ctx, groups: &[KeyGroup]) -> Result<Vec<KeyGroup>, Error> {
         let now = ctx.now()?;
@@ -148,7 +158,8 @@ fn rotate(
         let key = shorten(&shown(key));
         format!("{}: {key} can open it and no creation rule names it", path.display())
     };
-    let notes = unnamed.iter().map(|key| note(key)).collect();
+    let notes =
+        unnamed.iter().map(|key| note(key)).chain(changes.not_there(old_groups, path)).collect();
     let content = sealed.into_bytes();
     let Some(output) = target.path_for(Some(path), None) else {
         return Ok(Done { notes, ..Done::data(content) });

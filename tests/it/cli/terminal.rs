@@ -266,6 +266,17 @@ fn who_sets_a_value_in_a_file_without_a_seal_is_told() {
 }
 
 #[test]
+fn who_takes_off_a_key_that_is_not_there_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\n");
+    let other = sandbox.run(&["keygen", "-o", "other.txt"]).ok();
+    let (shown, code) =
+        end(sandbox.at_terminal(&format!("rotate -i --rm-age {} a.yaml", other.trim())));
+    assert_eq!(code, 0);
+    assert!(shown.starts_with("note: a.yaml: age1") && shown.contains("was none of"), "{shown}");
+}
+
+#[test]
 fn what_sops_will_not_read_is_told_to_a_terminal_only() {
     let sandbox = Sandbox::new().with("NO_COLOR", "1");
     for (name, plain, note) in [
