@@ -3,7 +3,8 @@
 //! Invariants: a file whose text did not change is not touched; an edit is never lost without a
 //! word: what cannot be put in its place (somebody wrote the file meanwhile, the disk is full, the
 //! text does not parse and nobody mends it, the editor says that it failed) is kept beside it, sealed
-//! with the file's own key. So no plaintext stays. It is kept whoever edited: an editor with a window
+//! with the file's own key. So no plaintext stays. A signal to waxseal itself (Ctrl-C, a closed window)
+//! means that it goes: then nothing of it stays anywhere. It is kept whoever edited: an editor with a window
 //! of its own (`code --wait`) needs no terminal, and cannot be told from a script.
 
 use std::ffi::OsStr;

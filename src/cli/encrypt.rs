@@ -242,8 +242,12 @@ fn notes_on(sealed: &str, format: Format, shown: &Path) -> Vec<String> {
 
 /// Whether no value and no comment is sealed.
 pub(crate) fn seals_nothing(sealed: &str) -> bool {
+    let tokens = sealed.match_indices(encrypted_value::PREFIX).filter(|(at, _)| {
+        let rest = &sealed[*at..];
+        rest.find(']').is_some_and(|end| encrypted_value::is_token(&rest[..=end]))
+    });
     // The MAC is a token too.
-    sealed.matches(encrypted_value::PREFIX).nth(1).is_none()
+    tokens.take(2).count() < 2
 }
 
 /// A rule that selects nothing is a mistake: the file would go to git as it is.

@@ -109,7 +109,7 @@ pub(crate) fn describe(outcome: Outcome) -> String {
     let recipients = match outcome.recipients {
         Vouch::Good => None,
         Vouch::Bad => Some("the recipients were changed without the key"),
-        Vouch::Zero => Some("the recipients come from another tool, nobody vouches for them"),
+        Vouch::Zero => Some("nobody vouches for the recipients"),
     };
     let findings: Vec<_> = text.into_iter().chain(recipients).collect();
     format!("values and structure are authentic; {}", findings.join("; "))

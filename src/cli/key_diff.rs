@@ -14,9 +14,17 @@ pub(crate) struct GroupDiff {
     pub(crate) removed: Vec<MasterKey>,
 }
 
-/// Keys are the same if their kind and their string form are.
+/// Keys are the same if their kind and their string form are; what an SSH key is called is no part of
+/// it.
 pub(crate) fn same_key(a: &MasterKey, b: &MasterKey) -> bool {
-    a.kind() == b.kind() && a.to_string() == b.to_string()
+    a.kind() == b.kind() && without_label(&a.to_string()) == without_label(&b.to_string())
+}
+
+fn without_label(key: &str) -> String {
+    match key.strip_prefix("ssh-") {
+        Some(_) => key.split_whitespace().take(2).collect::<Vec<_>>().join(" "),
+        None => key.to_owned(),
+    }
 }
 
 /// Compares the groups of a file with those that it should have.
@@ -112,5 +120,13 @@ mod tests {
         assert!(is_change(&diffs));
         assert!(same_groups(&file, &[vec![age("b"), age("a")]]));
         assert!(!same_groups(&file, &[vec![age("a")]]));
+    }
+
+    #[test]
+    fn the_name_of_an_ssh_key_is_no_part_of_it() {
+        let same = |a: &str, b: &str| super::same_key(&age(a), &age(b));
+        assert!(same("ssh-ed25519 AAAA alice@one", "ssh-ed25519 AAAA"));
+        assert!(!same("ssh-ed25519 AAAA alice@one", "ssh-ed25519 AAAB alice@one"));
+        assert!(!same("age1a", "age1a x"));
     }
 }

@@ -113,10 +113,21 @@ fn open_asked(
     integrity: Option<Integrity>,
     trust: Trust,
 ) -> Result<Opened, Error> {
+    let trust = match trust {
+        // Who asks for more than the MAC does not want it ignored.
+        Trust::Unverified if asked(ctx, &input, integrity)? > Integrity::Mac => Trust::Verified,
+        trust => trust,
+    };
     let opened = open_any(ctx, input, trust)?;
     let rule = opened.rule.as_ref().and_then(|rule| rule.integrity);
     Integrity::strictest(ctx, integrity, rule)?.check(opened.file.outcome())?;
     Ok(opened)
+}
+
+/// What a file must prove.
+fn asked(ctx: &Ctx, input: &Input, flag: Option<Integrity>) -> Result<Integrity, Error> {
+    let rule = ctx.rules()?.find(&ctx.absolute(&input.name))?.rule();
+    Integrity::strictest(ctx, flag, rule.and_then(|rule| rule.integrity))
 }
 
 fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {

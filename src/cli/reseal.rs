@@ -45,18 +45,18 @@ fn reseal(ctx: &Ctx, args: &ResealArgs, path: &Path) -> Result<Done, Error> {
     let input = Input::file(path, None, args.read.input_type, exit::NO_FILE)?;
     let again = input.clone();
     // What is asked of other commands is just what is to be mended here.
-    let opened = match open::open_for_review(ctx, input, Trust::Verified) {
+    let (opened, broken) = match open::open_for_review(ctx, input, Trust::Verified) {
         Err(error) if error.exit() == exit::BROKEN => {
-            open::open_for_review(ctx, again, Trust::Unverified)?
+            (open::open_for_review(ctx, again, Trust::Unverified)?, true)
         }
-        other => other?,
+        other => (other?, false),
     };
     let outcome = opened.file.outcome();
     if outcome.verdict() == Verdict::Sealed {
         return Ok(Done::default());
     }
     if !args.yes {
-        ask(path, &opened)?;
+        ask(path, &opened, broken)?;
     }
     // Under the old data key an old `mac` of another tool could be put back.
     let sealed = if outcome.another_tool_may_have_written() || outcome.verdict() == Verdict::Broken
@@ -90,16 +90,28 @@ fn under_a_new_key(ctx: &Ctx, opened: &Opened) -> Result<String, Error> {
 }
 
 /// Shows what is vouched for, and asks at the terminal.
-fn ask(path: &Path, opened: &Opened) -> Result<(), Error> {
-    let mut question = format!("{}: {}\n", path.display(), describe(opened.file.outcome()));
+fn ask(path: &Path, opened: &Opened, broken: bool) -> Result<(), Error> {
+    let found = match broken {
+        true => "the MAC or the seal is wrong: values, keys, order or structure are not as sealed"
+            .into(),
+        false => describe(opened.file.outcome()),
+    };
+    let mut question = format!("{}: {found}\n", path.display());
     for key in opened.file.encrypted().metadata().wrapped_keys() {
         question.push_str(&format!("  can open it: {}\n", shown(key.key())));
     }
     question.push_str("Have you reviewed its text and these recipients? (yes/no) ");
     match tty::line(&question) {
         Some(answer) if answer.trim().eq_ignore_ascii_case("yes") => Ok(()),
-        Some(_) => Err(Error::new(exit::GENERIC, "left as it is")),
+        Some(_) => Err(Error::new(exit::GENERIC, "left as it is: only `yes` vouches for it")),
         None => Err(Error::new(exit::GENERIC, "no terminal to ask whether it was reviewed")
-            .hint("review it (`waxseal edit` or `decrypt`), then say --yes")),
+            .hint(if broken { REVIEW_BROKEN } else { REVIEW })),
     }
 }
+
+/// How to look at a file that can be read.
+const REVIEW: &str = "review it (`waxseal edit` or `decrypt`), then say --yes";
+
+/// And at one that others refuse: nothing but a review is to believe it.
+const REVIEW_BROKEN: &str = "review it (`git diff`, and `waxseal decrypt --ignore-mac` for what it would \
+                             say), then say --yes";

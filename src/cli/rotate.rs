@@ -76,8 +76,9 @@ impl Changes {
 
     /// Keys to remove that the file does not have, as after a slip of the finger.
     fn not_there(&self, groups: &[KeyGroup], path: &Path) -> Vec<String> {
-        let has =
-            |key: &MasterKey| groups.iter().flat_map(KeyGroup::keys).any(|it| it.key() == key);
+        let has = |key: &MasterKey| {
+            groups.iter().flat_map(KeyGroup::keys).any(|it| same_key(it.key(), key))
+        };
         let missing = self.remove.iter().filter(|key| !has(key));
         missing
             .map(|key| format!("{}: {} was none of its keys", path.display(), shorten(&shown(key))))
@@ -93,12 +94,12 @@ impl Changes {
             if index == 0 {
                 for key in &self.add {
                     // The same key twice would be one too many to remove.
-                    if !keys.iter().any(|it| it.key() == key) {
+                    if !keys.iter().any(|it| same_key(it.key(), key)) {
                         keys.push(WrappedKey::new(key.clone(), String::new(), now));
                     }
                 }
             }
-            keys.retain(|it| !self.remove.iter().any(|gone| gone == it.key()));
+            keys.retain(|it| !self.remove.iter().any(|gone| same_key(gone, it.key())));
             if keys.is_empty() {
                 let text = "removing these keys would leave a key group empty";
                 return Err(Error::new(exit::GENERIC, text));
@@ -160,14 +161,13 @@ fn rotate(
     };
     let notes =
         unnamed.iter().map(|key| note(key)).chain(changes.not_there(old_groups, path)).collect();
-    let content = sealed.into_bytes();
     let Some(output) = target.path_for(Some(path), None) else {
-        return Ok(Done { notes, ..Done::data(content) });
+        return Ok(Done { notes, ..Done::sealed(sealed) });
     };
     if *target == Target::InPlace {
-        return Ok(Done { notes, ..Done::replace(&output, opened.text(), content) });
+        return Ok(Done { notes, ..Done::replace(&output, opened.text(), sealed.into_bytes()) });
     }
-    let write = Write { below: target.folder(), ..Write::new(&output, content) };
+    let write = Write { below: target.folder(), ..Write::new(&output, sealed.into_bytes()) };
     Ok(Done { write: Some(write), notes, ..Done::default() })
 }
 

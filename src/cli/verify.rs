@@ -68,17 +68,21 @@ fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
     let mut keys = Done::default();
     let opening = if args.keys { compare_keys(ctx, &opened, &mut keys) } else { Ok(()) };
     let since = args.since.as_deref();
-    let stepping = since
-        .map_or(Ok(()), |reference| compare_versions(ctx, args, path, format, reference, &opened));
+    let stepping = since.map_or(Ok(Compared::WithOld), |reference| {
+        compare_versions(ctx, args, path, format, reference, &opened)
+    });
     let differs = stepping.as_ref().err().zip(since);
-    let line = found(&opened, opening.is_err(), differs);
+    let mut line = found(&opened, opening.is_err(), differs);
+    if let (Ok(Compared::New), Some(reference)) = (&stepping, since) {
+        line = format!("{line}; not in {reference}");
+    }
     let mut done = Done::data(format!("{}: {line}\n", path.display()).into_bytes());
     done.data.extend_from_slice(&keys.data);
     if ctx.out.stderr_is_terminal {
         let note = plain::unread_by_sops(opened.text(), format);
         done.notes.extend(note.map(|note| format!("{}: {note}", path.display())));
     }
-    let finding = opening.and(stepping).and_then(|()| judge(args, &opened));
+    let finding = opening.and(stepping).and_then(|_| judge(args, &opened));
     done.finding = finding.err().map(|error| error.about(path));
     Ok(done)
 }
@@ -139,6 +143,13 @@ fn compare_keys(ctx: &Ctx, opened: &Opened, done: &mut Done) -> Result<(), Error
         .hint("`waxseal updatekeys` or `rotate` wraps the right one anew"))
 }
 
+/// What there was to compare with.
+enum Compared {
+    WithOld,
+    /// Nothing: the commit does not have the file, or not under this name.
+    New,
+}
+
 /// The file is no step back from its version in a commit.
 fn compare_versions(
     ctx: &Ctx,
@@ -147,17 +158,17 @@ fn compare_versions(
     format: Format,
     reference: &str,
     new: &Opened,
-) -> Result<(), Error> {
+) -> Result<Compared, Error> {
     let old = git::show(&ctx.absolute(path), reference)
         .map_err(|error| Error::of(exit::GENERIC, &error))?;
     // A new file has nothing to be compared with.
-    let Some(text) = old else { return Ok(()) };
+    let Some(text) = old else { return Ok(Compared::New) };
     let at = PathBuf::from(format!("{reference}:{}", path.display()));
     let input = Input { path: Some(at.clone()), name: path.to_owned(), format, text };
     let old = match open::open_for_review(ctx, input, Trust::Verified) {
         Ok(old) => old,
         // It was in the open, or somebody else's: nothing can be worse.
-        Err(error) if error.exit() == exit::GENERIC => return Ok(()),
+        Err(error) if error.exit() == exit::GENERIC => return Ok(Compared::WithOld),
         Err(error) => return Err(error),
     };
     let failed = |text: String| Err(Error::new(exit::BROKEN, text));
@@ -180,7 +191,7 @@ fn compare_versions(
         let text = format!("{} was better: {}", at.display(), describe(outcome));
         return Err(with_hint(Error::new(code(outcome.verdict()), text), outcome));
     }
-    compare_recipients(new, &old, &at)
+    compare_recipients(new, &old, &at).map(|()| Compared::WithOld)
 }
 
 /// Who can open the file is who could, or whom the creation rule names: metadata of before a recipient

@@ -211,6 +211,10 @@ impl DecryptedFile {
                 return Ok(());
             };
             let opened = &self.opened.values.opened[index];
+            // Its token is for another path.
+            if opened.moved {
+                return Ok(());
+            }
             let scalar = self.opened.values.scalar(opened);
             let kind = printed_kind(doc.format(), scalar.kind, scalar.text().unwrap_or_default());
             let identity = self.keys.seal.value_nonce(kind, &scalar.bytes, 0, place.components);

@@ -129,16 +129,15 @@ fn next_change(doc: &Document, node: NodeId, tree: &Tree) -> Result<Option<Edits
                 }
             }
             let kept: Vec<&Tree> = paired.into_iter().flatten().collect();
-            if let Some(added) = items.get(kept.len()) {
-                if kept.iter().zip(items).all(|(a, b)| *a == b) {
-                    return Ok(Some(doc.insert(node, None, added)?));
-                }
-                return Ok(Some(doc.replace(node, tree)?));
+            match (kept.iter().zip(items).position(|(a, b)| *a != b), items.get(kept.len())) {
+                (None, None) => Ok(None),
+                (None, Some(added)) => Ok(Some(doc.insert(node, None, added)?)),
+                (Some(0), _) if doc.format() != Format::Toml => Ok(Some(doc.replace(node, tree)?)),
+                // In TOML a list of tables cannot be replaced in its own style, nor be without one.
+                (Some(0), _) if kept.len() == 1 => Ok(Some(doc.insert(node, None, &items[0])?)),
+                // What is before stays as it is; what is behind comes again.
+                (Some(at), _) => Ok(doc.items(node).nth(at).map(|item| doc.remove(item))),
             }
-            if kept.iter().zip(items).any(|(a, b)| *a != b) {
-                return Ok(Some(doc.replace(node, tree)?));
-            }
-            Ok(None)
         }
         _ => Ok(Some(doc.replace(node, tree)?)),
     }

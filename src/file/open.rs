@@ -24,6 +24,8 @@ use crate::value::{Scalar, ScalarType};
 pub(crate) struct Opened {
     pub(crate) node: NodeId,
     pub(crate) kind: ScalarType,
+    /// It opens under the path of a level above its own only.
+    pub(crate) moved: bool,
     /// In [`Values::bytes`]. All tokens of a text are longer than what they hold.
     plain: Span,
 }
@@ -40,12 +42,12 @@ impl Values {
         Scalar::new(opened.kind, &self.bytes[opened.plain.range()])
     }
 
-    fn push(&mut self, node: NodeId, kind: ScalarType, plain: &[u8]) {
+    fn push(&mut self, node: NodeId, kind: ScalarType, moved: bool, plain: &[u8]) {
         let start = self.bytes.len();
         reserve(&mut self.bytes, plain.len());
         self.bytes.extend_from_slice(plain);
         let plain = Span::new(start, self.bytes.len());
-        self.opened.push(Opened { node, kind, plain });
+        self.opened.push(Opened { node, kind, moved, plain });
     }
 }
 
@@ -103,12 +105,12 @@ pub(crate) fn open(
         let kind = open_leaf(doc, found, keys, plain).map_err(Box::new)?;
         let style = doc.node(found.place.node).style();
         let alone = found.scalar().text().is_some_and(|token| stray::is_bare(token, style));
-        Ok(kind.map(|kind| (kind, start..plain.len(), alone)))
+        Ok(kind.map(|(kind, moved)| (kind, moved, start..plain.len(), alone)))
     };
-    type Prepared = Result<Option<(ScalarType, Range<usize>, bool)>, Box<FileError>>;
+    type Prepared = Result<Option<(ScalarType, bool, Range<usize>, bool)>, Box<FileError>>;
     let documents = stream(source, prepare, |found, prepared: Prepared, plain| {
         let place = &found.place;
-        let Some((kind, range, alone)) = prepared.map_err(|error| *error)? else {
+        let Some((kind, moved, range, alone)) = prepared.map_err(|error| *error)? else {
             tally.leaf(place, found.kind, found.bytes, false);
             return Ok(());
         };
@@ -118,13 +120,11 @@ pub(crate) fn open(
         list_comments |= kind == ScalarType::Comment && place.leaf == Leaf::Scalar;
         tally.leaf(place, kind, plain, true);
         if place.alias.is_none() {
-            values.push(place.node, kind, plain);
+            values.push(place.node, kind, moved, plain);
             straight.push(place.node, &Scalar::new(kind, plain));
         }
         Ok(())
     })?;
-    // What was never filled need not be wiped.
-    values.bytes.shrink_to_fit();
     let (mac, tree) = tally.finish(documents);
     let nonce = check_mac(file, keys, &lastmodified, &mac, verify)?;
     let marked =
@@ -147,13 +147,13 @@ pub(crate) fn open(
 }
 
 /// Opens the token of a leaf and appends it to `plain`; `None` for a comment that is none or does not
-/// open.
+/// open. Also whether it was sealed under the path of a level above.
 fn open_leaf(
     doc: &Document,
     found: &Found<'_>,
     keys: &FileKeys,
     plain: &mut Vec<u8>,
-) -> Result<Option<ScalarType>, FileError> {
+) -> Result<Option<(ScalarType, bool)>, FileError> {
     let (place, scalar) = (&found.place, found.scalar());
     let comment = place.leaf == Leaf::Comment;
     // A block scalar's token ends with a line break.
@@ -169,15 +169,19 @@ fn open_leaf(
         return Err(FileError::NotSealed { position, path });
     };
     match encrypted_value::open(token, &keys.cipher, place.aad.as_bytes(), plain) {
-        Ok(kind) if comment == (kind == ScalarType::Comment) => Ok(Some(kind)),
-        Ok(ScalarType::Comment) if behind_dash(doc, place.node) => Ok(Some(ScalarType::Comment)),
+        Ok(kind) if comment == (kind == ScalarType::Comment) => Ok(Some((kind, false))),
+        Ok(ScalarType::Comment) if behind_dash(doc, place.node) => {
+            Ok(Some((ScalarType::Comment, false)))
+        }
         Ok(_) if comment => Ok(None),
         Ok(_) => {
             let (position, path) = place_of(doc, place.node);
             Err(FileError::CommentAsValue { position, path })
         }
         // SOPS keeps a comment that does not open, with a warning.
-        Err(_) if comment => Ok(open_moved_comment(place, token, keys, plain)),
+        Err(_) if comment => {
+            Ok(open_moved_comment(place, token, keys, plain).map(|kind| (kind, true)))
+        }
         Err(source) => {
             let (position, path) = place_of(doc, place.node);
             Err(FileError::Open { position, path, source })

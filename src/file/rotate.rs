@@ -51,7 +51,7 @@ impl DecryptedFile {
             .metadata
             .with_lastmodified(sealing_time(options.now))
             .with_groups(options.groups.clone(), self.file.metadata.shamir_threshold());
-        if self.opened.list_comments {
+        if self.opened.list_comments || self.file.entries.len() > 1 {
             return self.rewrite(metadata, &keys, options);
         }
         let lastmodified = metadata.lastmodified().seconds();
@@ -91,8 +91,9 @@ impl DecryptedFile {
         Ok(text)
     }
 
-    /// A file by sops with comments as list items: they become comment lines, and the indices of the
-    /// items behind them change. So the file is sealed anew from its plaintext.
+    /// A file by sops with comments as list items, which become comment lines, so that the items behind
+    /// them get other indices; or with its metadata in later documents, which goes, so that the comments
+    /// before it can belong elsewhere. The file is sealed anew from its plaintext.
     fn rewrite(
         &self,
         metadata: Metadata,

@@ -243,11 +243,21 @@ impl Attempt<'_> {
             (Parsed::Locked(locked), Step::Locked | Step::LockedPlugins) => {
                 let opened = locked.open(source.name(), &**interaction);
                 let identities = opened.map_err(Failure::Identity)?;
-                let found = match self.try_natives(identities)? {
-                    Some(key) => Some(key),
-                    None => self.try_plugins(identities)?,
+                let problem = match self.try_natives(identities) {
+                    Ok(Some(key)) => return Ok(Some(key)),
+                    Ok(None) => None,
+                    Err(Failure::Identity(problem)) => Some(problem),
+                    Err(file @ Failure::File(_)) => return Err(file),
                 };
-                found.map(Some).ok_or_else(|| Failure::Identity("not for this recipient".into()))
+                match (self.try_plugins(identities), problem) {
+                    (Ok(Some(key)), _) => Ok(Some(key)),
+                    (Ok(None), None) => Err(Failure::Identity("not for this recipient".into())),
+                    (Ok(None), Some(problem)) => Err(Failure::Identity(problem)),
+                    (Err(Failure::Identity(other)), Some(problem)) => {
+                        Err(Failure::Identity(format!("{problem}; {other}")))
+                    }
+                    (Err(failure), _) => Err(failure),
+                }
             }
             (Parsed::Ssh(key), Step::SshKeys | Step::Commands) => {
                 let shown =

@@ -22,11 +22,11 @@ pub(super) fn remove_access_list(file: &File) {
     machine::remove(file, ACCESS_LIST);
 }
 
-/// Everything but the list, as far as it can be kept: some attributes belong to the system.
+/// The user's own attributes and the label of SELinux, as far as they can be kept. The others are about
+/// the old content (a signature, capabilities), or decide as the list does who reads it.
 pub(super) fn copy(from: &Path, to: &File) {
     for name in machine::names(from).split(|&byte| byte == 0) {
-        if !name.is_empty()
-            && name != ACCESS_LIST
+        if (name.starts_with(b"user.") || name == b"security.selinux")
             && let Some(value) = machine::get(from, name)
         {
             machine::set(to, name, &value);

@@ -137,7 +137,6 @@ fn no_result_takes_the_place_of_another() {
     let sandbox = Sandbox::new();
     sandbox.sealed("a.yaml", "a: 1\n");
     sandbox.sealed("a.json", "{\"a\": 2}\n");
-    let start = std::time::Instant::now();
     let words = ["decrypt", "--output-type", "toml", "--output-dir", "out", "a.yaml", "a.json"];
     let run = sandbox.run(&words);
     expect![[r#"
@@ -148,7 +147,6 @@ fn no_result_takes_the_place_of_another() {
     "#]]
     .assert_eq(&sandbox.transcript(&run));
     assert_eq!(sandbox.read("out/a.toml"), "a = 1\n");
-    assert!(start.elapsed().as_secs() < 4, "they did not wait for one another");
 }
 
 #[test]

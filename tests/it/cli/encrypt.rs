@@ -128,3 +128,18 @@ fn conversions_seal_the_target_s_canonical_form() {
     sandbox.run(&["encrypt", "--output-type", "yaml", "--output", "a.yaml", "a.json"]).ok();
     assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: one\nlist:\n    - 1\n    - 2.5\n");
 }
+
+#[test]
+fn what_looks_like_a_token_is_no_sealed_value() {
+    let sandbox = Sandbox::new();
+    let rule = format!(
+        "creation_rules:\n    - age: {}\n      encrypted_regex: ^none$\n",
+        sandbox.recipient
+    );
+    sandbox.write(".sops.yaml", &rule);
+    let plain = "# a sealed value looks like ENC[AES256_GCM,data:...]\npassword: hunter2\n";
+    sandbox.write("a.yaml", plain);
+    let stderr = sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1);
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+    assert_eq!(sandbox.read("a.yaml"), plain);
+}

@@ -241,3 +241,40 @@ fn a_file_is_no_instruction_to_run_a_plugin() {
     sandbox.run(&["rotate", "-i", "--add-age", PLUGIN, "a.yaml"]);
     assert!(mark.exists());
 }
+
+#[test]
+fn updatekeys_keeps_the_style_of_the_list_wherever_the_new_one_stands() {
+    for (name, plain) in [("a.toml", "a = 1\n"), ("a.yaml", "a: 1\n"), ("a.json", "{\"a\": 1}\n")] {
+        let sandbox = Sandbox::new();
+        let (me, other) = (sandbox.recipient.clone(), somebody(&sandbox, "other"));
+        let (spare, last) = (somebody(&sandbox, "spare"), somebody(&sandbox, "last"));
+        let rule = |keys: &[&str]| {
+            let text = format!("creation_rules:\n  - age: [{}]\n", keys.join(", "));
+            sandbox.write(".sops.yaml", &text);
+        };
+        rule(&[&me, &spare]);
+        sandbox.sealed(name, plain);
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let before = lines(&sandbox.read(name));
+        for keys in [
+            &[&me, &other, &spare][..],
+            &[&last, &me, &other, &spare],
+            &[&spare, &me],
+            &[&me, &spare],
+        ] {
+            rule(&keys.iter().map(|key| key.as_str()).collect::<Vec<_>>());
+            assert_eq!(sandbox.run(&["updatekeys", "-y", name]).code, Some(0));
+            sandbox.run(&["verify", name]).ok();
+            let text = sandbox.read(name);
+            let at: Vec<_> =
+                keys.iter().map(|key| text.find(key.as_str()).expect("there")).collect();
+            assert!(at.is_sorted(), "{text}");
+            assert_eq!(
+                text.matches("[[sops.age]]").count(),
+                if name == "a.toml" { keys.len() } else { 0 }
+            );
+            assert_eq!(text.matches("AGE ENCRYPTED FILE-----").count(), 2 * keys.len(), "{text}");
+        }
+        assert_eq!(lines(&sandbox.read(name)).len(), before.len());
+    }
+}

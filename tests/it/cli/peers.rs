@@ -112,3 +112,30 @@ fn codes_are_those_of_sops() {
         assert_eq!(sandbox.run(words).code, theirs.code, "{words:?}: {}", theirs.stderr);
     }
 }
+
+#[test]
+fn metadata_of_sops_in_a_later_document_is_no_hindrance() {
+    let sandbox = Sandbox::new();
+    let plain = "z: 1\n---\na:\n    b:\n        c: 1\n    # s\n";
+    sandbox.write("a.yaml", plain);
+    let Some(run) = sops(&sandbox, &["encrypt", "-i", "a.yaml"]) else { return };
+    run.ok();
+    let by_sops = sandbox.read("a.yaml");
+    for words in [&["rotate", "-i", "a.yaml"][..], &["reseal", "--yes", "a.yaml"]] {
+        sandbox.write("a.yaml", &by_sops);
+        sandbox.run(words).ok();
+        assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), plain, "{words:?}");
+        assert_eq!(sops(&sandbox, &["decrypt", "a.yaml"]).expect("there").ok(), plain);
+    }
+}
+
+#[test]
+fn a_comment_that_sops_sealed_elsewhere_is_sealed_anew_in_its_place() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "k:\n  l:\n    - v0\n    - v1\n  # e\n");
+    let Some(run) = sops(&sandbox, &["encrypt", "-i", "a.yaml"]) else { return };
+    run.ok();
+    sandbox.run(&["set", "a.yaml", "[\"k\"][\"l\"][0]", "\"new\""]).ok();
+    let read = sops(&sandbox, &["decrypt", "a.yaml"]).expect("there").ok();
+    assert!(read.contains("# e") && !read.contains("ENC["), "{read}");
+}

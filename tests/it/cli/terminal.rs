@@ -138,6 +138,14 @@ fn reseal_asks_for_a_review() {
         assert_eq!(sandbox.read("a.yaml") == respelled, code == 1, "{answer:?}");
     }
     assert_eq!(sandbox.run(&["verify", "a.yaml"]).ok(), "a.yaml: sealed\n");
+    // What others refuse is not called right.
+    let broken = sandbox.read("a.yaml").replacen("mac: ENC", "mac: XNC", 1);
+    sandbox.write("a.yaml", &broken);
+    let mut session = sandbox.at_terminal("reseal a.yaml");
+    let shown = session.exp_string("(yes/no) ").expect("the question");
+    assert!(shown.contains("the MAC or the seal is wrong") && !shown.contains("right"), "{shown}");
+    session.send_line("no").expect("answered");
+    assert_eq!(end(session).1, 1);
 }
 
 #[test]

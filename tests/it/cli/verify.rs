@@ -175,7 +175,8 @@ fn a_step_back_since_a_commit_is_seen() {
     assert!(stderr.contains("git knows no commit"), "{stderr}");
     sandbox.run(&["verify", "--since", "--help", "s/a.yaml"]).fails(1);
     sandbox.sealed("new.yaml", "a: 1\n");
-    sandbox.run(&["verify", "--since", "HEAD", "new.yaml"]).ok();
+    let new = sandbox.run(&["verify", "--since", "HEAD", "new.yaml"]).ok();
+    assert_eq!(new, "new.yaml: sealed; not in HEAD\n");
 }
 
 #[test]
