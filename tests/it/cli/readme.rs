@@ -129,6 +129,15 @@ fn before(shell: &mut Shell, recipe: &str) {
         let keys = text(&tracked("testdata/library/keys.txt"));
         shell.sandbox.vars.push(("SOPS_AGE_KEY_FILE".to_owned(), keys));
     }
+    if recipe == "A spare key" {
+        // There are two recipients already.
+        let rule = shell.read(".sops.yaml");
+        let line = rule.lines().find(|line| line.contains("- age1")).expect("a recipient");
+        let other = shell.run("waxseal keygen --output ../other.txt").ok();
+        let both = format!("{line}\n          - {other}");
+        fs::write(shell.folder.join(".sops.yaml"), rule.replace(&format!("{line}\n"), &both))
+            .expect("written");
+    }
 }
 
 fn after(shell: &mut Shell, recipe: &str, runs: Vec<Run>) {
@@ -142,7 +151,7 @@ fn after(shell: &mut Shell, recipe: &str, runs: Vec<Run>) {
                 "{diff}"
             );
             assert!(diff.contains(" user: shop\n") && !diff.contains("ENC["), "{diff}");
-            textconv_of_the_recipes(shell);
+            what_does_not_decrypt_is_shown(shell);
         }
         "A colleague joins" => joins(shell, runs),
         "A colleague leaves" => leaves(shell, runs),
@@ -159,6 +168,7 @@ fn after(shell: &mut Shell, recipe: &str, runs: Vec<Run>) {
             let seen: Vec<_> = seen.collect();
             assert!(seen.iter().all(|(code, _)| *code == Some(0)), "{seen:?}");
             assert_eq!(alone(shell, "../spare.txt").ok(), HORSE);
+            assert_eq!(shell.run("grep -c -- '- age1' .sops.yaml").stdout, "3\n", "each once");
         }
         "In CI" => {
             all_go_well(runs);
@@ -205,11 +215,12 @@ fn the_cycle(shell: &mut Shell, seen: Vec<String>) {
     }
 }
 
-/// The one that goes on where a file does not decrypt.
-fn textconv_of_the_recipes(shell: &mut Shell) {
-    let page = fs::read_to_string(tracked("docs/recipes.md")).expect("readable");
-    let line = page.lines().find(|line| line.contains("|| cat \"$1\"")).expect("it stands there");
-    shell.run(line.trim()).ok();
+/// A file in plaintext, one with the marks of a merge, one for somebody else: git goes on.
+fn what_does_not_decrypt_is_shown(shell: &mut Shell) {
+    assert!(shell.run("HOME=/nowhere git show").ok().contains("+password: \"ENC["));
+    shell.run("printf '<<<<<<< ours\\n' >> db.yaml").ok();
+    assert!(shell.run("git diff").ok().contains("+<<<<<<< ours\n"));
+    shell.run("git checkout --quiet db.yaml").ok();
     shell.run("echo 'name: plain' > plain.yaml && git add plain.yaml").ok();
     shell.run("echo '*.yaml diff=waxseal' >> .gitattributes").ok();
     assert!(shell.run("git diff --cached").ok().contains("+name: plain\n"));
