@@ -14,6 +14,7 @@ use super::stray::{self, is_bare};
 use super::walk::walk;
 use crate::crypto::seal::SealTag;
 use crate::document::{Document, Format};
+use crate::policy::RuleSubject;
 use crate::secret::DataKey;
 use crate::text::Edits;
 use crate::timestamp::Timestamp;
@@ -121,7 +122,11 @@ impl DecryptedFile {
             vouch: self.vouching(consent),
         };
         let edits = self.opened.plain_edits(&self.file);
-        if let Some((offset, block)) = self.kept_block(&text, &edits) {
+        // Where comments decide, the block must not stand between one and what it is for.
+        let by_comments = self.file.metadata.policy().rule().subject() == RuleSubject::Comments;
+        let kept = self.kept_block(&text, &edits);
+        let kept = kept.filter(|(at, _)| !by_comments || text[*at..].trim().is_empty());
+        if let Some((offset, block)) = kept {
             let place = Place::Kept { offset, text: block };
             place.announce(&mut doc)?;
             if let Ok(sealed) = draft.write(&doc, Some(&mut self.carry(&text, &edits)?), &place) {

@@ -110,8 +110,7 @@ pub(crate) enum Place<'a> {
 impl Place<'_> {
     /// Tells a document with comments what will stand between them: it counts for their owners.
     pub(crate) fn announce(&self, doc: &mut Document) -> Result<(), FileError> {
-        let is_comment = |id: NodeId| doc.node(id).kind() == NodeKind::Comment;
-        if doc.format() != Format::Yaml || !doc.ids().any(is_comment) {
+        if !has_comments(doc) {
             return Ok(());
         }
         let offset = match self {
@@ -121,6 +120,12 @@ impl Place<'_> {
         doc.announce_entry(offset);
         Ok(())
     }
+}
+
+/// Whether there are comments whose owner depends on what stands around them.
+fn has_comments(doc: &Document) -> bool {
+    let is_comment = |id: NodeId| doc.node(id).kind() == NodeKind::Comment;
+    doc.format() == Format::Yaml && doc.ids().any(is_comment)
 }
 
 /// A plaintext about to be sealed.
@@ -190,7 +195,7 @@ impl Draft<'_> {
             sealed_check::check(doc, &sealed.doc, &sealed.skip, &sealed.entries, &body.sites)?;
         expanded.add_notes(&sealed, &body.taken_in, &mut notes);
         let text = self.finish(sealed, &metadata, &notes)?;
-        if expanded.any() {
+        if expanded.any() || has_comments(doc) {
             self.check_restored(&text, doc.format(), owner_text)?;
         }
         Ok(text)
@@ -216,7 +221,8 @@ impl Draft<'_> {
         Ok(sealed.doc.into_text())
     }
 
-    /// Aliases came back through notes: the whole way there and back is walked.
+    /// Aliases came back through notes, and comments belong to whatever stands around them: the whole
+    /// way there and back is walked.
     fn check_restored(&self, text: &str, format: Format, owner: &str) -> Result<(), FileError> {
         let file = EncryptedFile::parse(text.to_owned(), format)?;
         let opened = open(&file, self.keys, Verify::Yes)?;

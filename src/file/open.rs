@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::encrypted::EncryptedFile;
+use super::encrypted::{EncryptedFile, check_keys};
 use super::error::{FileError, place_of};
 use super::outcome::{Outcome, Vouch};
 use super::seal::FileKeys;
@@ -136,10 +136,18 @@ pub(crate) fn open(
     }
     let notes = spelling::read(file, keys);
     let as_written = bare && !notes.damaged && file.metadata.is_as_written() && !stray::any(file);
-    let tag = |plain: &str| marked.map(|_| text_tag(keys, &lastmodified, plain));
+    // A key that stands twice splits a map unseen by the tree's tag: whoever seals refuses it.
+    let tag = |plain: &str| {
+        marked.map(|_| (text_tag(keys, &lastmodified, plain), check_keys(doc).is_err()))
+    };
     let written = spelling::write_plain(file, &values, notes, straight, tag)?;
     let spelling::Written { plain, notes, tag } = written;
-    let mut outcome = judge(file, keys, tree, marked.zip(tag));
+    let doubled = tag.is_some_and(|(_, doubled)| doubled);
+    if verify == Verify::Yes && doubled {
+        return Err(FileError::Broken);
+    }
+    let mut outcome = judge(file, keys, tree, marked.zip(tag.map(|(tag, _)| tag)));
+    outcome.tree &= !doubled;
     if outcome.text == Vouch::Good && !as_written {
         outcome.text = Vouch::Bad;
     }
@@ -180,7 +188,7 @@ fn open_leaf(
         }
         // SOPS keeps a comment that does not open, with a warning.
         Err(_) if comment => {
-            Ok(open_moved_comment(place, token, keys, plain).map(|kind| (kind, true)))
+            Ok(open_moved_comment(doc, place, token, keys, plain).map(|kind| (kind, true)))
         }
         Err(source) => {
             let (position, path) = place_of(doc, place.node);
@@ -189,25 +197,71 @@ fn open_leaf(
     }
 }
 
-/// SOPS' YAML library attaches a comment to another container than its indentation says when
-/// something follows it: the paths above are tried as well, as many as [`MOVED_COMMENT_WORK`] allows.
+/// Whose a comment is depends on what stands around it, and an older version, or SOPS before its
+/// metadata stood there, saw something else: the paths above are tried as well, and those of the value
+/// before it, as many as [`MOVED_COMMENT_WORK`] allows.
 fn open_moved_comment(
+    doc: &Document,
     place: &Place<'_>,
     token: &str,
     keys: &FileKeys,
     plain: &mut Vec<u8>,
 ) -> Option<ScalarType> {
     let mut work = 0;
-    let mut aad = place.aad.trim_end_matches(':');
+    open_above(place.aad, token, keys, plain, &mut work)
+        .or_else(|| {
+            let before = path_before(doc, place.node)?;
+            let inner = encrypted_value::open(token, &keys.cipher, before.as_bytes(), plain).ok();
+            inner.or_else(|| open_above(&before, token, keys, plain, &mut work))
+        })
+        .filter(|&kind| kind == ScalarType::Comment)
+}
+
+/// The path of the value that stands before a comment; `None` if that is far away or very deep.
+fn path_before(doc: &Document, comment: NodeId) -> Option<String> {
+    let near = (0..comment.index()).rev().take(NEAR).map(NodeId::new);
+    let mut at = near
+        .into_iter()
+        .find(|&id| doc.node(id).is_value() || doc.node(id).kind() == NodeKind::Key)?;
+    let mut keys = Vec::new();
+    for _ in 0..DEEP {
+        let node = doc.node(at);
+        match node.kind() {
+            NodeKind::Document => {
+                keys.reverse();
+                return (!keys.is_empty()).then(|| keys.concat());
+            }
+            NodeKind::Key => keys.push(format!("{}:", doc.key_text(at))),
+            _ => {}
+        }
+        at = node.parent();
+    }
+    None
+}
+
+/// Nodes to look at for the value before a comment,
+const NEAR: usize = 16;
+
+/// and levels above it.
+const DEEP: usize = 256;
+
+fn open_above(
+    path: &str,
+    token: &str,
+    keys: &FileKeys,
+    plain: &mut Vec<u8>,
+    work: &mut usize,
+) -> Option<ScalarType> {
+    let mut aad = path.trim_end_matches(':');
     while !aad.is_empty() {
         let colon = aad.rfind(':').map_or(0, |at| at + 1);
         let outer = if colon == 0 { ":" } else { &aad[..colon] };
-        work += outer.len() + token.len();
-        if work > MOVED_COMMENT_WORK.max(4 * token.len()) {
+        *work += outer.len() + token.len();
+        if *work > MOVED_COMMENT_WORK.max(4 * token.len()) {
             return None;
         }
         if let Ok(kind) = encrypted_value::open(token, &keys.cipher, outer.as_bytes(), plain) {
-            return (kind == ScalarType::Comment).then_some(kind);
+            return Some(kind);
         }
         aad = aad[..colon].trim_end_matches(':');
     }

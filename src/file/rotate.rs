@@ -2,7 +2,7 @@
 
 use super::decrypt::DecryptedFile;
 use super::encrypt::{Draft, Place, Recipients, Vouching, seal_mac, sealing_time};
-use super::encrypted::EncryptedFile;
+use super::encrypted::{EncryptedFile, check_keys};
 use super::error::{FileError, position_of};
 use super::metadata_text;
 use super::open::{by_node, text_tag};
@@ -45,6 +45,8 @@ impl DecryptedFile {
     ///
     /// If the result does not read back.
     pub fn rotate(&self, data_key: &DataKey, options: &RotateOptions) -> Result<String, FileError> {
+        // What a key that stands twice holds is not sealed by the tag of the tree.
+        check_keys(&self.file.doc)?;
         let keys = FileKeys::new(data_key);
         let metadata = self
             .file

@@ -54,6 +54,8 @@ fn yaml_of_every_shape_comes_back() {
         "a: &p\n- {}\n- s\nb: *p\n",
         "a: &p {x: [], y: [{}, {z: s}], t: u}\nb: [[], *p, *p]\nc: {e: {}, f: *p}\n",
         "a:\n- x\n- y\n",
+        "f:\n  - \"x\"\n\nc:\n  s:\n    p:\n      q: 1\n      r:\n  \n# P",
+        "a:\n  b:\n  \n# P",
         "k: v\n\n\n# end",
         "%%\u{4a6} x\n---\n",
         "a: !!int # c\n  33\nb: 1\n",

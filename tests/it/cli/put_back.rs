@@ -141,7 +141,7 @@ fn nobody_vouches_for_recipients_however_the_text_is() {
     let run = sandbox.run(&["verify", "a.yaml"]);
     assert_eq!(run.code, Some(53));
     assert!(run.stdout.ends_with("respelled, recipients unvouched\n"), "{}", run.stdout);
-    assert!(run.stderr.contains("nobody vouches for them"), "{}", run.stderr);
+    assert!(run.stderr.contains("nobody vouches for the recipients"), "{}", run.stderr);
     // As sops does, unless more is asked for.
     sandbox.run(&["rotate", "-i", "--integrity", "values", "a.yaml"]).fails(54);
     assert_eq!(sandbox.read("a.yaml"), with_planted);

@@ -234,3 +234,62 @@ fn a_planted_comment_does_not_put_values_in_the_open() {
     sandbox.run(&["set", "a.yaml", "[\"a\"]", "\"hunter2\""]).ok();
     assert!(!sandbox.read("a.yaml").contains("hunter2"));
 }
+
+/// A rule by which a comment decides.
+fn by_comment(sandbox: &Sandbox, rule: &str) {
+    let rule = format!("creation_rules:\n    - age: {}\n      {rule}\n", sandbox.recipient);
+    sandbox.write(".sops.yaml", &rule);
+}
+
+#[test]
+fn a_comment_before_the_metadata_is_for_what_is_put_behind_it() {
+    for (rule, plain, added) in [
+        ("encrypted_comment_regex: SECRET", "# SECRET\na: 1\n", "# SECRET\nn: hunter2\n"),
+        ("unencrypted_comment_regex: PUBLIC", "a: 1\n", "# PUBLIC\nn: open\n"),
+        ("encrypted_comment_regex: SECRET", "x: 0\n# SECRET\na: 1\n# SECRET\n", "b: hunter2\n"),
+    ] {
+        let sandbox = Sandbox::new();
+        by_comment(&sandbox, rule);
+        sandbox.sealed("a.yaml", plain);
+        let sandbox = sandbox.with("ADD", added).editor("printf \"$ADD\" >> \"$1\"");
+        sandbox.run(&["edit", "a.yaml"]).ok();
+        let sealed = sandbox.read("a.yaml");
+        assert!(!sealed.contains("hunter2"), "{sealed}");
+        assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), format!("{plain}{added}"));
+        assert_eq!(sandbox.run(&["verify", "a.yaml"]).ok(), "a.yaml: sealed\n");
+    }
+}
+
+#[test]
+fn moved_metadata_and_other_line_breaks_open_no_new_value() {
+    let sandbox = Sandbox::new();
+    by_comment(&sandbox, "encrypted_comment_regex: SECRET");
+    let plain = "- # SECRET\n  a: 1\n# SECRET\n";
+    sandbox.sealed("a.yaml", plain);
+    let crlf = sandbox.read("a.yaml").replace('\n', "\r\n");
+    sandbox.write("a.yaml", &crlf);
+    let run = sandbox.run(&["set", "a.yaml", "[99]", "\"ZZQ9\""]);
+    assert!(!sandbox.read("a.yaml").contains("ZZQ9"), "{:?}", run.code);
+    if run.code == Some(0) {
+        sandbox.run(&["decrypt", "a.yaml"]).ok();
+    }
+}
+
+#[test]
+fn a_key_that_was_doubled_without_the_data_key_is_broken() {
+    for (name, plain, before, insert) in [
+        ("a.json", "{\"p\": {\"d\": 1, \"e\": 2}, \"z\": 1}\n", ", \"e\"", "}, \"p\": {\"e\""),
+        ("a.yaml", "a:\n  b: 1\n  c: 2\n", "  c:", "a:\n  c:"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.sealed(name, plain);
+        let sealed = sandbox.read(name);
+        let split = sealed.replacen(before, insert, 1);
+        assert_ne!(sealed, split);
+        sandbox.write(name, &split);
+        assert_eq!(sandbox.run(&["verify", name]).code, Some(51));
+        sandbox.run(&["decrypt", name]).fails(51);
+        sandbox.run(&["rotate", "-i", name]).fails(51);
+        assert_eq!(sandbox.read(name), split);
+    }
+}
