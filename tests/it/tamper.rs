@@ -381,7 +381,10 @@ fn false_alarm(base: &Base, mutant: &str, error: &FileError) -> Result<(), Strin
             .collect()
     };
     let plain = Document::parse(base.plain.clone(), base.format).expect("parses");
+    // A map that was split in two by its key has the same leaves, and is another one to a reader.
+    let split = opened.document().duplicate_key().is_some();
     let same = same_metadata
+        && !split
         && leaves(opened.document()) == leaves(&plain)
         && places(mutant) == places(&base.sealed);
     if same { Err(format!("false alarm: {error}")) } else { Ok(()) }
