@@ -1,8 +1,12 @@
 //! The path of a comment that belongs elsewhere than where it stands: YAML only.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
+use super::budget::Stop;
+use super::key_matches::KeyMatches;
 use super::skip::Skip;
+use super::walk::spend;
 use crate::crypto::path::push_component;
 use crate::document::{Document, NodeId, NodeKind, Owner};
 use crate::policy::Rule;
@@ -25,52 +29,112 @@ pub(crate) fn owners(doc: &Document, skip: Option<&Skip>) -> HashMap<NodeId, Own
     owners
 }
 
-/// The innermost key that a container is the value of, or in the value of.
-fn enclosing_key(doc: &Document, mut at: NodeId) -> Option<NodeId> {
-    loop {
-        match doc.node(at).kind() {
-            NodeKind::Key => return Some(at),
-            NodeKind::Document => return None,
+/// How many bytes of paths are kept for the next comment: the budget alone would let them fill the
+/// memory.
+const KEPT: usize = 16 << 20;
+
+/// Where the comments of a document belong, and the paths built so far.
+pub(crate) struct CommentPaths {
+    owners: HashMap<NodeId, Owner>,
+    /// The innermost key that each node is, or is below; empty if there are no owners.
+    enclosing: Vec<Option<NodeId>>,
+    built: HashMap<Option<NodeId>, CommentPath>,
+    /// The bytes of `built`.
+    held: usize,
+}
+
+impl CommentPaths {
+    pub(crate) fn new(doc: &Document, owners: HashMap<NodeId, Owner>) -> Self {
+        let enclosing = if owners.is_empty() { Vec::new() } else { enclosing_keys(doc) };
+        Self { owners, enclosing, built: HashMap::new(), held: 0 }
+    }
+
+    /// The key (`None`: at the root) that a comment belongs below, if it stands below another one.
+    #[expect(clippy::option_option, reason = "no key is a place, too")]
+    pub(crate) fn moved(&self, doc: &Document, comment: NodeId) -> Option<Option<NodeId>> {
+        let key = self.enclosing[self.owners.get(&comment)?.container(doc).index()];
+        (key != self.enclosing[doc.node(comment).parent().index()]).then_some(key)
+    }
+
+    /// The path that a comment is sealed under below this key (none: at the root). Takes what it costs
+    /// to build and to seal under from the bytes `left`.
+    pub(crate) fn path(
+        &mut self,
+        doc: &Document,
+        matches: &mut KeyMatches<'_>,
+        key: Option<NodeId>,
+        comment: NodeId,
+        left: &mut usize,
+    ) -> Result<&CommentPath, Stop> {
+        if self.held > KEPT {
+            self.built.clear();
+            self.held = 0;
+        }
+        let path = match self.built.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let outer = |key: &NodeId| self.enclosing[doc.node(*key).parent().index()];
+                let mut keys: Vec<NodeId> = std::iter::successors(key, outer).collect();
+                keys.reverse();
+                let path =
+                    CommentPath::of(doc, matches, &keys, |bytes| spend(left, bytes, comment))?;
+                self.held += path.len();
+                entry.insert(path)
+            }
+        };
+        spend(left, path.aad.len(), comment)?;
+        Ok(path)
+    }
+}
+
+/// In one pass: parents stand before their children.
+fn enclosing_keys(doc: &Document) -> Vec<Option<NodeId>> {
+    let mut enclosing: Vec<Option<NodeId>> = Vec::with_capacity(doc.nodes().len());
+    for id in doc.ids() {
+        let key = match doc.node(id).kind() {
+            NodeKind::Key => Some(id),
+            NodeKind::Document => None,
             NodeKind::Map
             | NodeKind::List
             | NodeKind::Scalar
             | NodeKind::Alias
             | NodeKind::Comment
             | NodeKind::Anchor
-            | NodeKind::Tag => at = doc.node(at).parent(),
-        }
+            | NodeKind::Tag => enclosing[doc.node(id).parent().index()],
+        };
+        enclosing.push(key);
     }
-}
-
-/// The key (`None`: at the root) that a comment belongs below, if it stands below another one.
-#[expect(clippy::option_option, reason = "no key is a place, too")]
-pub(crate) fn moved(
-    doc: &Document,
-    owners: &HashMap<NodeId, Owner>,
-    comment: NodeId,
-) -> Option<Option<NodeId>> {
-    let key = enclosing_key(doc, owners.get(&comment)?.container(doc));
-    (key != enclosing_key(doc, doc.node(comment).parent())).then_some(key)
+    enclosing
 }
 
 impl CommentPath {
-    /// The path of what is under this key (none: at the root).
-    pub(crate) fn under(doc: &Document, rule: &Rule, key: Option<NodeId>) -> Self {
-        let outer = |key: &NodeId| enclosing_key(doc, doc.node(*key).parent());
-        let mut keys: Vec<NodeId> = std::iter::successors(key, outer).collect();
-        keys.reverse();
-        let (mut aad, mut components, mut matched) = (String::new(), Vec::new(), false);
-        for &key in &keys {
-            let key = doc.key_text(key);
-            aad.push_str(&key);
-            aad.push(':');
-            push_component(&mut components, &key);
-            matched = matched || rule.matches_key(&key);
+    /// The path of what is under these keys, from the outermost one. `spend` is told of the bytes of
+    /// each key as it is added.
+    fn of(
+        doc: &Document,
+        matches: &mut KeyMatches<'_>,
+        keys: &[NodeId],
+        mut spend: impl FnMut(usize) -> Result<(), Stop>,
+    ) -> Result<Self, Stop> {
+        let count = keys.len() as u64;
+        let mut path = Self { aad: String::new(), components: Vec::new(), count, matched: false };
+        for &key in keys {
+            let before = path.len();
+            let text = doc.key_text(key);
+            path.aad.push_str(&text);
+            path.aad.push(':');
+            push_component(&mut path.components, &text);
+            spend(path.len() - before)?;
+            path.matched = path.matched || matches.of(key, &text);
         }
-        if aad.is_empty() {
-            aad.push(':');
+        if path.aad.is_empty() {
+            path.aad.push(':');
         }
-        Self { aad, components, count: keys.len() as u64, matched }
+        Ok(path)
+    }
+
+    fn len(&self) -> usize {
+        self.aad.len() + self.components.len()
     }
 
     /// Whether a rule seals a comment there; one by comments has said so before (`active`).

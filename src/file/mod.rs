@@ -13,6 +13,7 @@ mod decrypt;
 mod encrypt;
 mod encrypted;
 mod error;
+mod key_matches;
 mod metadata_text;
 mod open;
 mod outcome;

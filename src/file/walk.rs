@@ -11,11 +11,12 @@ use std::collections::HashMap;
 
 use super::active_comments::ActiveComments;
 use super::budget::{ALIAS_BUDGET, LENGTH_FACTOR, LENGTH_FREE, Stop};
-use super::comment_path::{CommentPath, moved, owners};
+use super::comment_path::{CommentPaths, owners};
 use super::error::FileError;
+use super::key_matches::KeyMatches;
 use super::skip::Skip;
 use crate::crypto::path::{EncodedPath, push_component, push_index, push_key, push_other_key};
-use crate::document::{Document, Format, Node, NodeId, NodeKind, Owner, Style, subtree_end};
+use crate::document::{Document, Format, Node, NodeId, NodeKind, Style, subtree_end};
 use crate::policy::{Policy, Rule, RuleSubject};
 
 /// What stands at a place.
@@ -93,6 +94,7 @@ struct Walker<'a> {
     doc: &'a Document,
     policy: &'a Policy,
     skip: Option<&'a Skip>,
+    matches: KeyMatches<'a>,
     has_children: Vec<bool>,
     stack: Vec<Level>,
     frames: Vec<Frame>,
@@ -109,7 +111,7 @@ struct Walker<'a> {
     items: HashMap<NodeId, u64>,
     indices: HashMap<NodeId, u64>,
     /// YAML only: whose path comments are sealed under, and what a rule by comments makes of them.
-    owners: HashMap<NodeId, Owner>,
+    comments: CommentPaths,
     active: Option<ActiveComments>,
 }
 
@@ -131,6 +133,12 @@ pub(crate) fn walk(
     Ok(walker.documents)
 }
 
+/// Takes bytes from those that are left.
+pub(super) fn spend(left: &mut usize, bytes: usize, at: NodeId) -> Result<(), Stop> {
+    *left = left.checked_sub(bytes).ok_or(Stop::LengthBudget(at))?;
+    Ok(())
+}
+
 impl<'a> Walker<'a> {
     fn new(doc: &'a Document, policy: &'a Policy, skip: Option<&'a Skip>) -> Self {
         let mut has_children = vec![false; doc.nodes().len()];
@@ -147,6 +155,7 @@ impl<'a> Walker<'a> {
             doc,
             policy,
             skip,
+            matches: KeyMatches::new(doc, policy.rule()),
             has_children,
             stack: Vec::new(),
             frames: vec![Frame { next: 0, end: doc.nodes().len(), base: 0, alias: None }],
@@ -158,7 +167,7 @@ impl<'a> Walker<'a> {
             length_left: doc.text().len().saturating_mul(LENGTH_FACTOR).saturating_add(LENGTH_FREE),
             items: HashMap::new(),
             indices: HashMap::new(),
-            owners,
+            comments: CommentPaths::new(doc, owners),
             active,
         }
     }
@@ -259,7 +268,7 @@ impl<'a> Walker<'a> {
         if self.expanded > ALIAS_BUDGET || self.frames.len() > crate::document::MAX_DEPTH {
             return Err(Stop::AliasBudget(alias));
         }
-        self.spend(self.doc.node(target).span().len(), alias)?;
+        spend(&mut self.length_left, self.doc.node(target).span().len(), alias)?;
         let leaf = match self.doc.node(target).kind() {
             NodeKind::Map if !self.has_children[target.index()] => Leaf::EmptyMap,
             NodeKind::List if !self.has_children[target.index()] => Leaf::EmptyList,
@@ -357,7 +366,7 @@ impl<'a> Walker<'a> {
             }
             lengths.component_count += 1;
             lengths.tree_count += 1;
-            matched = matched || self.policy.rule().matches_key(&key);
+            matched = matched || self.matches.of(id, &key);
         }
         if let Some(index) = index {
             push_index(&mut self.tree_path, index);
@@ -452,7 +461,7 @@ impl<'a> Walker<'a> {
         let found = self.stack[base..].binary_search_by_key(&parent, |level| level.node);
         let Ok(depth) = found.map(|depth| base + depth) else { return Ok(()) };
         let in_its_place = self.frames.last().is_none_or(|frame| frame.alias.is_none());
-        if in_its_place && let Some(key) = moved(self.doc, &self.owners, id) {
+        if in_its_place && let Some(key) = self.comments.moved(self.doc, id) {
             return self.comment_of(id, key, visit);
         }
         let by_comments = self.policy.rule().subject() == RuleSubject::Comments;
@@ -476,10 +485,10 @@ impl<'a> Walker<'a> {
         owner: Option<NodeId>,
         visit: &mut impl FnMut(&Place<'_>) -> Result<(), FileError>,
     ) -> Result<(), Stop> {
-        let path = CommentPath::under(self.doc, self.policy.rule(), owner);
+        let left = &mut self.length_left;
+        let path = self.comments.path(self.doc, &mut self.matches, owner, id, left)?;
         let active = self.active.as_ref().is_some_and(|active| active.seals(id));
         let selected = path.is_selected(self.policy.rule(), active);
-        self.spend(path.aad.len(), id)?;
         visit(&Place {
             node: id,
             leaf: Leaf::Comment,
@@ -521,7 +530,7 @@ impl<'a> Walker<'a> {
             lengths.tree = self.tree_path.len();
             lengths.tree_count += 1;
         }
-        self.spend(lengths.tree, id)?;
+        spend(&mut self.length_left, lengths.tree, id)?;
         visit(&Place {
             node: id,
             leaf,
@@ -543,11 +552,6 @@ impl<'a> Walker<'a> {
             },
         })
         .map_err(Stop::Visit)
-    }
-
-    fn spend(&mut self, bytes: usize, at: NodeId) -> Result<(), Stop> {
-        self.length_left = self.length_left.checked_sub(bytes).ok_or(Stop::LengthBudget(at))?;
-        Ok(())
     }
 
     fn selects(&self, level: &Level, leaf: Leaf) -> bool {

@@ -58,6 +58,26 @@ fn many_comments_behind_a_deep_value() {
     check_broken(with_head(&format!("d_unencrypted: {open}{close}\n{comments}")));
 }
 
+/// sops takes them for comments of a map around the key that they stand below.
+#[test]
+fn many_moved_comments_at_depth() {
+    let comments = "#\n".repeat(MANY);
+    check_broken(with_head(&format!(
+        "d_unencrypted: {}\n",
+        deep(9_900, &format!("{{k:\n{comments} [v]}}"))
+    )));
+    let below_keys = |inside: &str| {
+        let (open, close) = ("{\"\": ".repeat(9_900), "}".repeat(9_900));
+        with_head(&format!("d_unencrypted: {open}{inside}{close}\n"))
+    };
+    let comments = "#\n".repeat(20_000);
+    check_broken(below_keys(&format!("{{k:\n{comments} [v]}}")));
+    // A path of its own for each.
+    let keys = "{a: {k:\n#\n [v]}}, ".repeat(20_000);
+    let error = open(&below_keys(&format!("[{keys}]")), Format::Yaml).err();
+    assert!(matches!(error, Some(FileError::LengthBudget { .. })), "{error:?}");
+}
+
 #[test]
 fn many_tag_handles() {
     let lines: String = (0..MANY).map(|n| format!("%TAG !a{n}! tag:x,2000:\n")).collect();
