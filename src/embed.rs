@@ -132,6 +132,7 @@ mod age {
             .map(|(key, enc)| WrappedKey::new(key, enc, now))
             .collect();
         let options = EncryptOptions {
+            vouch_for_recipients: true,
             policy: &Policy::default(),
             groups: vec![KeyGroup::new(wrapped)],
             shamir_threshold: 0,

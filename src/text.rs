@@ -206,22 +206,31 @@ pub struct Splice<'a> {
     new: Wiped<String>,
     /// For each replacement: its end in the old text, and in the new one.
     ends: Vec<(u32, usize)>,
+    /// Two replacements were for the same bytes.
+    overlaps: bool,
 }
+
+/// Two replacements are for the same bytes of a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Overlap;
 
 impl<'a> Splice<'a> {
     /// Nothing replaced yet. `capacity`: bytes that the new text is likely to have.
     #[must_use]
     pub fn new(old: &'a str, capacity: usize) -> Self {
-        Self { old, done: 0, new: String::with_capacity(capacity).into(), ends: Vec::new() }
+        let new = String::with_capacity(capacity).into();
+        Self { old, done: 0, new, ends: Vec::new(), overlaps: false }
     }
 
     /// Replaces the bytes of `span` by what `write` appends to the buffer it is given.
     ///
-    /// # Panics
-    ///
-    /// If `span` starts before the end of the replacement before, as [`Edits::push_with`].
+    /// If `span` starts before the end of the replacement before, [`Splice::finish`] fails: who wrote a
+    /// file chooses what stands where in it.
     pub fn replace_with(&mut self, span: Span, write: impl FnOnce(&mut String)) {
-        assert!(self.done <= span.start(), "a text is rewritten from front to back");
+        if span.start() < self.done {
+            self.overlaps = true;
+            return;
+        }
         self.new.push_str(&self.old[self.done..span.start()]);
         write(&mut self.new);
         self.done = span.end();
@@ -239,23 +248,27 @@ impl<'a> Splice<'a> {
     /// The new text, with `edits` of the old text made in it too; at the same place they come behind
     /// what was replaced before.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If one of the edits overlaps a replacement.
-    #[must_use]
-    pub fn finish(mut self, edits: &Edits) -> String {
+    /// If one of the edits overlaps a replacement, or two replacements did.
+    pub fn finish(mut self, edits: &Edits) -> Result<String, Overlap> {
+        if self.overlaps {
+            return Err(Overlap);
+        }
         self.new.push_str(&self.old[self.done..]);
         // From the back, so that the offsets of those before hold. Usually there is one, at the end.
         for index in (0..edits.len()).rev() {
             let (span, text) = edits.get(index);
             let (start, end) = (self.moved(span.start()), self.moved(span.end()));
-            assert!(end.checked_sub(start) == Some(span.len()), "edits do not overlap");
+            if end.checked_sub(start) != Some(span.len()) {
+                return Err(Overlap);
+            }
             self.new.replace_range(start..end, text);
         }
         let mut new = std::mem::take(&mut *self.new);
         // What was never filled need not be wiped later.
         new.shrink_to_fit();
-        new
+        Ok(new)
     }
 
     /// Where an offset of the old text, outside of all replacements, is in the new one.
@@ -322,7 +335,7 @@ pub fn without_final_break(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Edits, Position, Span, Splice, line_break};
+    use super::{Edits, Overlap, Position, Span, Splice, line_break};
 
     #[test]
     fn no_edits_give_the_same_text() {
@@ -349,7 +362,7 @@ mod tests {
         for &(start, end, text) in edits {
             more.push(Span::new(start, end), text);
         }
-        assert_eq!(splice.finish(&more), expect);
+        assert_eq!(splice.finish(&more).as_deref(), Ok(expect));
     }
 
     #[test]
@@ -368,7 +381,24 @@ mod tests {
         }
         splice.undo(5);
         splice.replace_with(Span::new(5, 8), |out| out.push('y'));
-        assert_eq!(splice.finish(&Edits::new()), "a: x y");
+        assert_eq!(splice.finish(&Edits::new()).as_deref(), Ok("a: x y"));
+    }
+
+    #[test]
+    fn a_splice_refuses_what_overlaps() {
+        let splice = || {
+            let mut splice = Splice::new("a: 1 2 3", 0);
+            splice.replace_with(Span::new(3, 6), |out| out.push('x'));
+            splice
+        };
+        for (start, end) in [(0, 4), (3, 6), (4, 5), (5, 8), (0, 8)] {
+            let mut edits = Edits::new();
+            edits.push(Span::new(start, end), "y");
+            assert_eq!(splice().finish(&edits), Err(Overlap), "{start} {end}");
+        }
+        let mut twice = splice();
+        twice.replace_with(Span::new(5, 8), |out| out.push('y'));
+        assert_eq!(twice.finish(&Edits::new()), Err(Overlap));
     }
 
     #[test]

@@ -87,6 +87,7 @@ fn edit_old(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
         data_key: &opened.data_key,
         groups: opened.file.encrypted().metadata().groups().to_vec(),
         threshold: opened.file.encrypted().metadata().shamir_threshold(),
+        vouch_for_recipients: opened.file.outcome().recipients_are_good(),
     };
     let before = Expected::Content(opened.text().as_bytes().to_vec().into());
     session.finish(&keep, before, seal)
@@ -105,7 +106,12 @@ fn edit_new(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
     let data_key = sealing::new_data_key()?;
     let groups = sealing::wrap(ctx, &plan.groups, &data_key)?;
     let session = Session::start(ctx, path, example(format))?;
-    let keep = Keep { data_key: &data_key, groups: groups.clone(), threshold: plan.threshold };
+    let keep = Keep {
+        data_key: &data_key,
+        groups: groups.clone(),
+        threshold: plan.threshold,
+        vouch_for_recipients: true,
+    };
     let seal = |text: &str| seal_new(ctx, &plan, &groups, &data_key, text, format);
     session.finish(&keep, Expected::Nothing, seal)
 }
@@ -123,6 +129,7 @@ fn seal_new(
         groups: groups.to_vec(),
         shamir_threshold: plan.threshold,
         nonces: plan.nonces,
+        vouch_for_recipients: true,
         now: ctx.now()?,
     };
     let sealed = file::encrypt(text.to_owned(), format, data_key, &options)
@@ -145,6 +152,8 @@ struct Keep<'a> {
     data_key: &'a DataKey,
     groups: Vec<KeyGroup>,
     threshold: usize,
+    /// Not for recipients that the file does not vouch for: somebody may have planted one.
+    vouch_for_recipients: bool,
 }
 
 impl<'a> Session<'a> {
@@ -261,6 +270,7 @@ impl<'a> Session<'a> {
             groups: keep.groups.clone(),
             shamir_threshold: keep.threshold,
             nonces: file::Nonces::Derived,
+            vouch_for_recipients: keep.vouch_for_recipients,
             now: self.ctx.now()?,
         };
         file::encrypt(json, Format::Json, keep.data_key, &options)
@@ -279,7 +289,12 @@ impl<'a> Session<'a> {
                 format!(".edit-{number}.json")
             });
             let path = folder.join(name);
-            match fs::replace(&path, sealed, fs::Before::Nothing) {
+            // A link leads away from here, be it to where nothing is yet.
+            let written = match path.is_symlink() {
+                true => Err(fs::WriteError::Exists),
+                false => fs::replace(&path, sealed, fs::Before::Nothing),
+            };
+            match written {
                 Ok(_) | Err(fs::WriteError::NotDurable(_)) => return Ok(path),
                 Err(fs::WriteError::Exists) if number < 100 => number += 1,
                 Err(error) => return Err(write_error(&error, &path)),

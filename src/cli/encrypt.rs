@@ -164,6 +164,7 @@ pub(crate) fn encrypt_anew(
 ) -> Result<String, Error> {
     let data_key = sealing::new_data_key()?;
     let options = EncryptOptions {
+        vouch_for_recipients: true,
         policy: &plan.policy,
         groups: sealing::wrap(ctx, &plan.groups, &data_key)?,
         shamir_threshold: plan.threshold,

@@ -18,7 +18,7 @@ use crate::keys::KeyGroup;
 use crate::metadata::Metadata;
 use crate::policy::Policy;
 use crate::secret::DataKey;
-use crate::text::{Edits, Span};
+use crate::text::{Edits, Overlap, Span};
 use crate::timestamp::Timestamp;
 use crate::value::{ScalarType, Tree};
 
@@ -33,11 +33,13 @@ pub struct EncryptOptions<'a> {
     pub shamir_threshold: usize,
     /// Where nonces come from.
     pub nonces: Nonces,
+    /// Whether the file vouches for the groups: not if they were read from a file that does not.
+    pub vouch_for_recipients: bool,
     /// Now. What is written as `lastmodified` is one second earlier (`docs/format.md`).
     pub now: Timestamp,
 }
 
-/// Encrypts a plaintext: the file vouches for its text and its recipients.
+/// Encrypts a plaintext: the file vouches for its text, and for its recipients if the caller does.
 ///
 /// # Errors
 ///
@@ -59,11 +61,15 @@ pub fn encrypt(
         options.shamir_threshold,
         sealing_time(options.now),
     );
+    let recipients = match options.vouch_for_recipients {
+        true => Recipients::Vouched,
+        false => Recipients::Tag(SealTag::NONE),
+    };
     let draft = Draft {
         metadata,
         keys: &keys,
         nonces: options.nonces,
-        vouch: Vouching { text: true, recipients: Recipients::Vouched },
+        vouch: Vouching { text: true, recipients },
     };
     // The other work needs no answer.
     let large = doc.nodes().len() >= WORTH_THREADS;
@@ -186,7 +192,10 @@ impl Draft<'_> {
             }
             Place::End => insertion(doc, &tree)?,
         };
-        let text = body.splice.finish(&metadata_edits);
+        let text = body
+            .splice
+            .finish(&metadata_edits)
+            .map_err(|Overlap| FileError::Check { position: position_of(doc, NodeId::FIRST) })?;
         let mut sealed = EncryptedFile::parse(text, doc.format())?;
         if matches!(place, Place::Kept { .. }) {
             sealed = metadata_text::update(sealed, &tree)?;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::beside::both;
 use super::encrypted::EncryptedFile;
-use super::error::FileError;
+use super::error::{FileError, position_of};
 use super::open::{Opened, Values};
 use super::plain_check;
 use super::seal::FileKeys;
@@ -18,7 +18,7 @@ use super::stream::WORTH_THREADS;
 use crate::crypto::notes::{self, NoteKind, SpellingNote};
 use crate::document::subtree_end;
 use crate::document::{Document, NodeId, NodeKind};
-use crate::text::{Edits, Span, Splice, line_break, without_final_break};
+use crate::text::{Edits, Overlap, Span, Splice, line_break, without_final_break};
 use crate::value::{Scalar, ScalarType};
 
 /// The notes of one file by the node that they are for.
@@ -85,8 +85,9 @@ pub(crate) fn write_plain<T: Send>(
     let mut attempt = 0;
     loop {
         let straight = straight.take().filter(|_| notes.leave_all_values());
-        let (mut text, sites) = if let Some(straight) = straight {
-            (straight.splice.finish(&Removal::new(file).edits()), PlainSites::default())
+        let (written, sites) = if let Some(straight) = straight {
+            let removal = Removal::new(file).edits();
+            (removal.and_then(|edits| straight.splice.finish(&edits)), PlainSites::default())
         } else {
             let mut splice = Splice::new(file.doc.text(), file.doc.text().len());
             let sites = write_places(file, values, &notes, |span, write| {
@@ -94,6 +95,8 @@ pub(crate) fn write_plain<T: Send>(
             });
             (splice.finish(&Edits::new()), sites)
         };
+        let mut text = written
+            .map_err(|Overlap| FileError::Check { position: position_of(&file.doc, file.block) })?;
         if notes.no_final_break {
             let kept = without_final_break(&text).map_or(text.len(), str::len);
             text.truncate(kept);
@@ -342,10 +345,13 @@ impl Removal {
         Self { spans, next: 0 }
     }
 
-    fn edits(&self) -> Edits {
-        let mut edits = Edits::new();
-        self.spans.iter().for_each(|(span, text)| edits.push(*span, text));
-        edits
+    fn edits(&self) -> Result<Edits, Overlap> {
+        if self.spans.is_sorted_by(|(before, _), (behind, _)| before.end() <= behind.start()) {
+            let mut edits = Edits::new();
+            self.spans.iter().for_each(|(span, text)| edits.push(*span, text));
+            return Ok(edits);
+        }
+        Err(Overlap)
     }
 
     fn before(&mut self, put: &mut impl FnMut(Span, &dyn Fn(&mut String)), offset: usize) {

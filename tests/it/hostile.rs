@@ -214,6 +214,33 @@ fn text_behind_a_token_is_seen() {
 }
 
 #[test]
+fn a_copied_comment_behind_a_block_scalar_and_the_metadata_is_read() {
+    for header in ["|", "|+", ">-", "|4"] {
+        for blank in ["", "\n", "  \n\n"] {
+            for space in ["", " ", "      "] {
+                let plain = format!("# c1\na: {header}\n    x\n");
+                let sealed = seal(&plain, Format::Yaml).expect("seals");
+                let comment = sealed.lines().next().expect("a line");
+                let planted = format!("{sealed}{blank}{space}{comment}\n");
+                let opened = open(&planted, Format::Yaml).expect("opens");
+                assert_eq!(opened.outcome().verdict(), Verdict::Respelled, "{planted}");
+                let text = opened.document().text();
+                // With space before it, it may be one of the metadata, which is left out.
+                let behind = text.strip_prefix(&plain).expect("the text before").trim();
+                let left_out = behind.is_empty() && !space.is_empty();
+                assert!(left_out || behind == "# c1", "{text:?}");
+                let reviewed = opened
+                    .reencrypt(text.to_owned(), Nonces::Derived, now(), Consent::Reviewed)
+                    .expect("seals");
+                let again = open(&reviewed, Format::Yaml).expect("opens");
+                assert_eq!(again.outcome().verdict(), Verdict::Sealed);
+                assert_eq!(again.document().text(), text);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_written_into_the_metadata_is_seen() {
     check_planted(YAML, Format::Yaml, |text| with_line(text, "  # planted\n"));
     check_planted(YAML, Format::Yaml, |text| text.replace("\nsops:\n", "\nsops: # planted\n"));

@@ -575,6 +575,7 @@ fn changed_bytes_never_panic() {
 fn random_nonces_open_alike() {
     law(|text, format, _| {
         let options = waxseal::file::EncryptOptions {
+            vouch_for_recipients: true,
             policy: &waxseal::policy::Policy::default(),
             groups: groups(),
             shamir_threshold: 0,

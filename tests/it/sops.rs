@@ -153,6 +153,7 @@ impl Sops {
 
     pub(crate) fn seal(&self, text: &str, format: Format, policy: &Policy) -> Option<String> {
         let options = EncryptOptions {
+            vouch_for_recipients: true,
             policy,
             groups: self.groups.clone(),
             shamir_threshold: 0,

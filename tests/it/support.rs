@@ -30,6 +30,7 @@ pub(crate) fn groups() -> Vec<KeyGroup> {
 
 pub(crate) fn seal_with(text: &str, format: Format, policy: &Policy) -> Result<String, FileError> {
     let options = EncryptOptions {
+        vouch_for_recipients: true,
         policy,
         groups: groups(),
         shamir_threshold: 0,

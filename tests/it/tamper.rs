@@ -151,6 +151,7 @@ impl Base {
             .replace("0x1F", "0x2F")
             .replace("\"b\"", "\"c\"");
         let options = EncryptOptions {
+            vouch_for_recipients: true,
             policy: &policy,
             groups: groups(),
             shamir_threshold: 0,

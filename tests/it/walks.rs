@@ -396,6 +396,7 @@ impl Walk<'_> {
             Move::FromPlain => {
                 let text = self.open()?.document().text().to_owned();
                 let options = EncryptOptions {
+                    vouch_for_recipients: true,
                     policy: &self.policy,
                     groups: self.sops.wrap(&self.key, &self.sops.recipients[..1]),
                     shamir_threshold: 0,

@@ -40,10 +40,8 @@ pub(super) fn remove(doc: &Document, id: NodeId) -> Edits {
         let from = line_start(text, start);
         let to = lines_end(text, end);
         if let Some(block) = block_scalar_above(doc, id, from) {
-            let content = next_content(text, to);
-            edits.push_with(Span::new(from, content), |out| {
-                lines_behind(doc, block, &text[to..content], out);
-            });
+            edits.push(Span::new(from, to), "");
+            lines_behind(doc, block, Span::new(to, next_content(text, to)), &mut edits);
         } else if is_bare(doc, before) && after.is_some_and(|after| is_unmarked(doc, after)) {
             // The `:` of the key behind, which is empty, would be that of the `?` above.
             let column = doc.node(container).indent();
@@ -97,23 +95,27 @@ fn block_scalar_above(doc: &Document, id: NodeId, offset: usize) -> Option<NodeI
     goes_on.then(|| NodeId::new(before))
 }
 
-/// The blank lines and comments of `rest`, as they can stand behind a block scalar: not in it.
-fn lines_behind(doc: &Document, block: NodeId, rest: &str, out: &mut String) {
+/// Brings the blank lines and comments of `rest` to where they can stand behind a block scalar: not in it.
+/// Only the space before their text is touched: a comment may be a token, which has an edit of its own.
+fn lines_behind(doc: &Document, block: NodeId, rest: Span, edits: &mut Edits) {
     let keeps = Header::split(doc.source(block)).0.chomp == Chomp::Keep;
     let column = Place::of(doc, block).parent.unwrap_or(0);
-    let mut ended = false;
-    for line in rest.split_inclusive('\n') {
+    let mut at = rest.start();
+    for line in rest.of(doc.text()).split_inclusive('\n') {
         let content = line.trim_start_matches([' ', '\t']);
-        if ended || content.starts_with('#') && line.len() - content.len() <= column {
-            ended = true;
-            out.push_str(line);
-        } else if content.starts_with('#') {
-            ended = true;
-            emit::push_spaces(column, out);
-            out.push_str(content);
-        } else if !keeps {
-            out.push_str(content);
+        let space = line.len() - content.len();
+        if content.starts_with('#') {
+            if space > column {
+                edits.push_with(Span::new(at, at + space), |out| emit::push_spaces(column, out));
+            }
+            // It ends the block scalar.
+            return;
         }
+        let gone = if keeps { line.len() } else { space };
+        if gone > 0 {
+            edits.push(Span::new(at, at + gone), "");
+        }
+        at += line.len();
     }
 }
 

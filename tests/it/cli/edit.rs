@@ -1,9 +1,11 @@
 //! `edit`, with editors that are scripts.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use expect_test::expect;
 
+use super::keys::{somebody, with_planted_recipient};
 use super::{Sandbox, tokens};
 
 const PLAIN: &str = "# mine\na: 'one'\nb: 2 # two\n";
@@ -173,6 +175,33 @@ fn a_file_that_was_written_meanwhile_is_left_and_the_edit_is_kept_sealed() {
     fs::copy(sandbox.path("b.yaml"), sandbox.path("a.yaml")).expect("copied");
     sandbox.run(&["edit", "a.yaml"]).fails(3);
     assert!(sandbox.path("a.yaml.edit-2.json").exists());
+}
+
+#[test]
+fn a_kept_edit_vouches_for_no_recipient_that_its_file_does_not() {
+    let sandbox = Sandbox::new().editor("echo x: 1 > \"$1\"; exit 3");
+    sandbox.sealed("a.yaml", PLAIN);
+    sandbox.run(&["edit", "a.yaml"]).fails(201);
+    assert_eq!(sandbox.run(&["verify", "a.yaml.edit.json"]).code, Some(0));
+    let other = somebody(&sandbox, "other");
+    with_planted_recipient(&sandbox, "a.yaml", &other);
+    assert_eq!(sandbox.run(&["verify", "a.yaml"]).code, Some(54));
+    let stderr = sandbox.run(&["edit", "a.yaml"]).fails(201);
+    assert_eq!(kept(&sandbox, &stderr, "data", "a.yaml.edit-2.json"), "x: 1\n");
+    assert!(sandbox.read("a.yaml.edit-2.json").contains(&other));
+    let run = sandbox.run(&["verify", "a.yaml.edit-2.json"]);
+    assert_eq!(run.stdout, "a.yaml.edit-2.json: recipients unvouched\n", "{}", run.stderr);
+    assert_ne!(run.code, Some(0));
+}
+
+#[test]
+fn a_kept_edit_is_not_written_through_a_link() {
+    let sandbox = Sandbox::new().editor("echo x: 1 > \"$1\"; exit 3");
+    sandbox.sealed("a.yaml", PLAIN);
+    symlink("elsewhere.json", sandbox.path("a.yaml.edit.json")).expect("linked");
+    let stderr = sandbox.run(&["edit", "a.yaml"]).fails(201);
+    assert!(!sandbox.path("elsewhere.json").exists());
+    assert_eq!(kept(&sandbox, &stderr, "data", "a.yaml.edit-2.json"), "x: 1\n");
 }
 
 #[test]

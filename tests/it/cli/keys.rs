@@ -5,7 +5,7 @@ use expect_test::expect;
 use super::{Sandbox, short, text, tokens};
 
 /// A recipient of somebody else; the identity is in `NAME.txt`.
-fn somebody(sandbox: &Sandbox, name: &str) -> String {
+pub(super) fn somebody(sandbox: &Sandbox, name: &str) -> String {
     sandbox.run(&["keygen", "-o", &format!("{name}.txt")]).ok().trim().to_owned()
 }
 
@@ -44,7 +44,7 @@ fn rotate_adds_and_removes() {
 }
 
 /// The file with one more recipient in its metadata, whose key somebody wrapped by himself.
-fn with_planted_recipient(sandbox: &Sandbox, name: &str, recipient: &str) {
+pub(super) fn with_planted_recipient(sandbox: &Sandbox, name: &str, recipient: &str) {
     let file = sandbox.read(name);
     let line = format!("recipient: {}\n", sandbox.recipient);
     let (before, after) = file.split_once(&line).expect("the recipient");
