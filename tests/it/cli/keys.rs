@@ -256,11 +256,7 @@ fn updatekeys_keeps_the_style_of_the_list_wherever_the_new_one_stands() {
         sandbox.sealed(name, plain);
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
         let before = lines(&sandbox.read(name));
-        for keys in [
-            &[&me, &other, &spare][..],
-            &[&last, &me, &other, &spare],
-            &[&spare, &me],
-        ] {
+        for keys in [&[&me, &other, &spare][..], &[&last, &me, &other, &spare], &[&spare, &me]] {
             rule(&keys.iter().map(|key| key.as_str()).collect::<Vec<_>>());
             assert_eq!(sandbox.run(&["updatekeys", "-y", name]).code, Some(0));
             sandbox.run(&["verify", name]).ok();
