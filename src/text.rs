@@ -204,8 +204,8 @@ pub struct Splice<'a> {
     /// Offset in the old text: all before it is written.
     done: usize,
     new: Wiped<String>,
-    /// For each replacement: its end in the old text, and in the new one.
-    ends: Vec<(u32, usize)>,
+    /// For each replacement: what it replaced, and its end in the new text.
+    ends: Vec<(Span, usize)>,
     /// Two replacements were for the same bytes.
     overlaps: bool,
 }
@@ -234,13 +234,13 @@ impl<'a> Splice<'a> {
         self.new.push_str(&self.old[self.done..span.start()]);
         write(&mut self.new);
         self.done = span.end();
-        self.ends.push((span.end, self.new.len()));
+        self.ends.push((span, self.new.len()));
     }
 
     /// Takes back the replacements that end behind this offset of the old text.
     pub fn undo(&mut self, offset: usize) {
-        while self.ends.pop_if(|&mut (old, _)| old as usize > offset).is_some() {}
-        let (done, len) = self.ends.last().map_or((0, 0), |&(old, new)| (old as usize, new));
+        while self.ends.pop_if(|(old, _)| old.end() > offset).is_some() {}
+        let (done, len) = self.ends.last().map_or((0, 0), |&(old, new)| (old.end(), new));
         self.done = done;
         self.new.truncate(len);
     }
@@ -259,10 +259,10 @@ impl<'a> Splice<'a> {
         // From the back, so that the offsets of those before hold. Usually there is one, at the end.
         for index in (0..edits.len()).rev() {
             let (span, text) = edits.get(index);
-            let (start, end) = (self.moved(span.start()), self.moved(span.end()));
-            if end.checked_sub(start) != Some(span.len()) {
+            if self.is_replaced(span) {
                 return Err(Overlap);
             }
+            let (start, end) = (self.moved(span.start()), self.moved(span.end()));
             self.new.replace_range(start..end, text);
         }
         let mut new = std::mem::take(&mut *self.new);
@@ -273,9 +273,22 @@ impl<'a> Splice<'a> {
 
     /// Where an offset of the old text, outside of all replacements, is in the new one.
     fn moved(&self, offset: usize) -> usize {
-        let before = self.ends.partition_point(|&(old, _)| old as usize <= offset);
-        let (old, new) = before.checked_sub(1).map_or((0, 0), |last| self.ends[last]);
-        new + offset - old as usize
+        let (old, new) = self.behind(offset).checked_sub(1).map_or((0, 0), |last| {
+            let (old, new) = self.ends[last];
+            (old.end(), new)
+        });
+        new + offset - old
+    }
+
+    /// The first replacement that ends behind an offset.
+    fn behind(&self, offset: usize) -> usize {
+        self.ends.partition_point(|(old, _)| old.end() <= offset)
+    }
+
+    /// Whether a part of these bytes, or what is around this place, was replaced.
+    fn is_replaced(&self, span: Span) -> bool {
+        let next = self.ends.get(self.behind(span.start()));
+        next.is_some_and(|(old, _)| old.start() < span.end())
     }
 }
 
