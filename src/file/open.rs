@@ -355,7 +355,7 @@ pub(crate) fn text_tag(keys: &FileKeys, lastmodified: &str, plain: &str) -> Seal
     tag.finish()
 }
 
-/// Where each opened leaf stands in the plaintext: for alias notes and for the next version.
+/// The index of each opened leaf, by its node.
 pub(crate) fn by_node(values: &Values) -> HashMap<NodeId, usize> {
     values.opened.iter().enumerate().map(|(index, opened)| (opened.node, index)).collect()
 }

@@ -286,10 +286,7 @@ fn write_places(
 
 /// How many items each list has that comments by sops are items of.
 fn items_of_commented_lists(doc: &Document, values: &Values) -> HashMap<NodeId, usize> {
-    let is_comment = |opened: &&Opened| {
-        opened.kind == crate::value::ScalarType::Comment
-            && doc.node(opened.node).kind() == NodeKind::Scalar
-    };
+    let is_comment = |opened: &&Opened| is_list_comment(doc, opened.node, opened.kind);
     let comments = values.opened.iter().filter(is_comment);
     let mut items: HashMap<NodeId, usize> =
         comments.map(|opened| (doc.node(opened.node).parent(), 0)).collect();

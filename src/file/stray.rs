@@ -83,7 +83,7 @@ pub(crate) fn comment_span(doc: &Document, comment: NodeId) -> Span {
     let span = doc.node(comment).span();
     let line = text[..span.start()].rfind(['\n', '\r']).map_or(0, |at| at + 1);
     let before = text[line..span.start()].trim_end_matches([' ', '\t']);
-    if !before.is_empty() && doc.format() != Format::Json {
+    if !before.is_empty() {
         return Span::new(line + before.len(), span.end());
     }
     let behind = &text[span.end()..];
