@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
@@ -211,7 +212,9 @@ impl PrivateFile {
         let program = editor.program.clone();
         self.editing.store(true, Ordering::SeqCst);
         let status = Command::new(&program).args(&editor.arguments).arg(&self.path).status();
-        self.editing.store(false, Ordering::SeqCst);
+        // An interrupt that ended the editor may still be on its way here: it was the editor's.
+        let interrupted = status.as_ref().is_ok_and(|status| status.signal() == Some(SIGINT));
+        self.editing.store(interrupted, Ordering::SeqCst);
         match status {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(EditorError::Failed { program, variable: editor.variable, status }),
