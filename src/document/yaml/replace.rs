@@ -119,14 +119,14 @@ pub(super) fn is_bare_member(doc: &Document, value: NodeId) -> bool {
     !between.is_some_and(|between| between.contains(':'))
 }
 
-/// A key of several lines that gets a `:` in brackets needs a `?`.
+/// A key that has several lines, its anchor and tag included, and gets a `:` in brackets needs a `?`.
 fn mark_key(doc: &Document, value: NodeId, edits: &mut Edits) {
     let key = doc.node(value).parent();
-    if is_bare_member(doc, value) && doc.source(key).contains(['\n', '\r']) {
-        let start = doc.properties_start(key);
-        if flow_start(doc, key) == start {
-            edits.push(Span::at(start), "? ");
-        }
+    let start = doc.properties_start(key);
+    let whole = Span::new(start, doc.node(key).span().end());
+    let has_lines = whole.of(doc.text()).contains(['\n', '\r']);
+    if is_bare_member(doc, value) && has_lines && flow_start(doc, key) == start {
+        edits.push(Span::at(start), "? ");
     }
 }
 

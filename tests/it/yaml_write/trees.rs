@@ -282,7 +282,6 @@ fn values_are_replaced_by_values() {
     check_replace("- a\n", "", &Tree::List(vec![]), "[]\n");
 }
 
-/// A block scalar there would lose its last line break, or take in what follows.
 #[test]
 fn a_key_of_several_lines_in_brackets_is_marked_once_it_has_a_value() {
     let seven = Tree::Scalar(Scalar::int(7));
@@ -292,8 +291,11 @@ fn a_key_of_several_lines_in_brackets_is_marked_once_it_has_a_value() {
         &seven,
         "k: {\n? k\n !!int: 7 }\n",
     );
+    // Its tag stands on the first of them.
+    check_replace("k: {\n!t\n a }\n", "[\"k\"][\"a\"]", &seven, "k: {\n? !t\n a: 7 }\n");
 }
 
+/// A block scalar there would lose its last line break, or take in what follows.
 #[test]
 fn no_block_scalar_above_a_comment_that_it_would_take_in() {
     let new = map(&[("w", Tree::str("a\nb\n"))]);
