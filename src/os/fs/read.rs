@@ -1,8 +1,8 @@
 //! Reading: regular files, pipes, `/dev/stdin`.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 use std::thread;
 
@@ -33,6 +33,9 @@ pub enum ReadError {
     /// It is longer than 4 GiB.
     #[error("is larger than 4 GiB")]
     TooLarge,
+    /// It is a device that gives bytes without end, `/dev/zero` for one.
+    #[error("is a device, and no end of it was seen")]
+    Endless,
     /// Anything else.
     #[error("cannot be read: {0}")]
     Io(#[source] io::Error),
@@ -68,13 +71,14 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     {
         return Ok(bytes);
     }
+    // A repository can name one by a symlink. At a terminal a person types; `/dev/null` is empty.
+    let device = metadata.file_type().is_char_device() && !file.is_terminal();
+    let (most, error) =
+        if device { (DEVICE_BYTES, ReadError::Endless) } else { (MAX_TEXT, ReadError::TooLarge) };
     // One byte more than the file holds, so that the end is seen without growing the buffer.
     let mut bytes = Vec::with_capacity(size + 1);
-    (&mut file).take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes).map_err(of_io)?;
-    if bytes.len() > MAX_TEXT {
-        return Err(ReadError::TooLarge);
-    }
-    Ok(bytes)
+    (&mut file).take(most as u64 + 1).read_to_end(&mut bytes).map_err(of_io)?;
+    if bytes.len() > most { Err(error) } else { Ok(bytes) }
 }
 
 /// Both halves of a large file at the same time: most of the time goes into getting the memory.
@@ -115,6 +119,9 @@ fn of_io(error: io::Error) -> ReadError {
         _ => ReadError::Io(error),
     }
 }
+
+/// A device that gives more than this is not waited for.
+const DEVICE_BYTES: usize = 1 << 20;
 
 /// Smaller files are read before a thread would have started.
 const WORTH_A_THREAD: usize = 1024 * 1024;

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::steps::Steps;
 
@@ -149,6 +150,9 @@ fn remove_left(path: &Path) -> io::Result<bool> {
     let file = match File::options().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            return Err(io::Error::new(error.kind(), "it is a symlink, which waxseal never makes"));
+        }
         Err(error) => return Err(error),
     };
     let left = match file.try_lock() {
