@@ -153,6 +153,11 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_behind_a_directive_is_dropped() {
+        check("%YAML 1.2 # 1\n# 2\n---\n# 3\na: 1 # 4\n", "2>a 3>a 4>a");
+    }
+
+    #[test]
     fn a_comment_with_a_blank_line_behind_is_the_foot_of_what_is_above() {
         check("a: 1\nb: 2\n# 1\n\nc: 3\n", "1<b");
         check("a: 1\nb: 2\n\n# 1\n\nc: 3\n", "1>c");

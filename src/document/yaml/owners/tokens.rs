@@ -275,6 +275,12 @@ impl<'d> Tokens<'d> {
                 self.end_blocks(None, laid, start, out);
                 let rest = &self.doc.text()[start..];
                 let end = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
+                // The library drops a comment behind it.
+                while let Some(&comment) = self.comments.get(self.comment)
+                    && self.doc.node(comment).span().start() < end
+                {
+                    self.comment += 1;
+                }
                 self.written(TokenKind::Directive, None, end, out);
             }
             b'-' => {
@@ -297,9 +303,14 @@ impl<'d> Tokens<'d> {
                 let brackets = self.brackets.last().copied();
                 self.written(TokenKind::Comma, brackets, start + 1, out);
             }
-            _ => {
+            b']' | b'}' => {
                 let closed = self.brackets.pop();
                 self.written(TokenKind::FlowEnd, closed, start + 1, out);
+            }
+            _ => {
+                debug_assert!(false, "nothing else stands between nodes");
+                let next = self.doc.text()[start..].chars().next();
+                self.pos += next.map_or(1, char::len_utf8);
             }
         }
     }
