@@ -158,6 +158,11 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_behind_a_collection_that_is_a_key_is_part_of_it() {
+        check("? r # 1\n? - d # part\n: 1 # 2\n", "1>r 2>- d");
+    }
+
+    #[test]
     fn a_comment_with_a_blank_line_behind_is_the_foot_of_what_is_above() {
         check("a: 1\nb: 2\n# 1\n\nc: 3\n", "1<b");
         check("a: 1\nb: 2\n\n# 1\n\nc: 3\n", "1>c");

@@ -104,6 +104,11 @@ impl<'d> Tokens<'d> {
         self.doc.text().as_bytes().get(at).copied().unwrap_or(0)
     }
 
+    fn line_end(&self) -> usize {
+        let rest = &self.doc.text()[self.pos..];
+        self.pos + rest.find(['\n', '\r']).unwrap_or(rest.len())
+    }
+
     /// Goes to the next token, or to where an entry is announced; groups the comments before it.
     fn skip_space(&mut self, groups: &mut VecDeque<Group>) -> Laid {
         let from = self.pos;
@@ -117,11 +122,13 @@ impl<'d> Tokens<'d> {
                     self.pos += 1;
                     self.line = self.pos;
                 }
-                b'#' if self.comment < self.comments.len() => {
-                    let span = self.doc.node(self.comments[self.comment]).span();
-                    if span.start() != self.pos {
-                        break;
-                    }
+                b'#' => {
+                    let due = self.comments.get(self.comment).map(|&it| self.doc.node(it).span());
+                    let Some(span) = due.filter(|span| span.start() == self.pos) else {
+                        // Behind the last part of a key that is a collection: it is part of the key.
+                        self.pos = self.line_end();
+                        continue;
+                    };
                     breaks_from.get_or_insert(self.pos);
                     found.push((span, self.pos - self.line + 1));
                     self.comment += 1;
@@ -273,8 +280,7 @@ impl<'d> Tokens<'d> {
             }
             b'%' if column == 0 => {
                 self.end_blocks(None, laid, start, out);
-                let rest = &self.doc.text()[start..];
-                let end = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
+                let end = self.line_end();
                 // The library drops a comment behind it.
                 while let Some(&comment) = self.comments.get(self.comment)
                     && self.doc.node(comment).span().start() < end
