@@ -7,6 +7,7 @@ use super::error::Error;
 use super::exit;
 use super::integrity::with_hint;
 use super::open::Opened;
+use crate::crypto::encrypted_value::is_token;
 use crate::document::{Document, NodeId, NodeKind};
 use crate::file::{Outcome, Vouch};
 use crate::metadata::BLOCK;
@@ -73,12 +74,17 @@ fn in_the_open<'d>(
         paths.push(path);
         if let Some(path) = path
             && node.kind() == NodeKind::Scalar
-            && !doc.source(id).contains("ENC[AES256_GCM,")
+            && !doc.scalar(id).is_ok_and(|value| value.text().is_some_and(is_token_line))
         {
             found.push((id, (path, doc.source(id))));
         }
     }
     found.into_iter()
+}
+
+/// A block scalar's token ends its line.
+fn is_token_line(text: &str) -> bool {
+    is_token(text.trim_end_matches(['\n', '\r']))
 }
 
 /// Whether this is the key of the metadata: at the root, or in an item of a list that is the root.

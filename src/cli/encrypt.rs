@@ -102,6 +102,7 @@ fn encrypt_input(
     let mut notes = Vec::new();
     let (mut text, format) = (input.text, input.format);
     plain::refuse_configuration(&input.name)?;
+    plain::refuse_empty(&text, format)?;
     plain::refuse_template(&text, format)?;
     if !args.allow_encrypted {
         plain::refuse_tokens(&text, format)?;
@@ -242,7 +243,7 @@ fn notes_on(sealed: &str, format: Format, shown: &Path) -> Vec<String> {
 }
 
 /// Whether no value and no comment is sealed.
-pub(crate) fn seals_nothing(sealed: &str) -> bool {
+fn seals_nothing(sealed: &str) -> bool {
     let tokens = sealed.match_indices(encrypted_value::PREFIX).filter(|(at, _)| {
         let rest = &sealed[*at..];
         rest.find(']').is_some_and(|end| encrypted_value::is_token(&rest[..=end]))

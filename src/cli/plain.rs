@@ -18,6 +18,15 @@ use crate::file::{EncryptedFile, FileError};
 use crate::text::Position;
 use crate::value::ScalarType;
 
+/// Refuses an empty TOML file, which is valid: a shell may just have emptied it. The parsers of the
+/// other formats refuse theirs.
+pub(crate) fn refuse_empty(text: &str, format: Format) -> Result<(), Error> {
+    if format != Format::Toml || !text.trim_start_matches('\u{feff}').is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(exit::CANNOT_READ, "there is nothing to seal").hint(EMPTY))
+}
+
 /// Refuses a template: YAML reads `{{ .Values.x }}` as a map whose key is a map, so that nothing
 /// in it would be sealed. sops refuses it as well.
 pub(crate) fn refuse_template(text: &str, format: Format) -> Result<(), Error> {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::batch::{self, Done, Order};
 use super::context::Ctx;
-use super::encrypt::seals_nothing;
 use super::error::{Error, shorten};
 use super::exit::{self, Exit};
 use super::input::Input;
@@ -101,7 +100,7 @@ fn found(opened: &Opened, keys_differ: bool, differs: Option<(&Error, &str)>) ->
         };
         line = format!("{line}; {what} {reference}");
     }
-    if seals_nothing(opened.text()) {
+    if opened.file.sealed_values() == 0 {
         line.push_str("; no value is encrypted");
     }
     line

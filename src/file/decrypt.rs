@@ -93,6 +93,12 @@ impl DecryptedFile {
         self.opened.outcome
     }
 
+    /// How many values and comments are sealed in it.
+    #[must_use]
+    pub fn sealed_values(&self) -> usize {
+        self.opened.values.opened.len()
+    }
+
     /// Seals a changed plaintext. What did not change keeps its ciphertext; an unchanged text gives
     /// back the encrypted file as it was.
     ///
@@ -231,7 +237,8 @@ impl DecryptedFile {
                 .filter(|_| {
                     let scalar = scalar_at(doc, place.node).ok();
                     let text = scalar.as_ref().and_then(Scalar::text);
-                    text.is_some_and(|text| is_bare(text, doc.node(place.node).style()))
+                    let style = doc.node(place.node).style();
+                    text.is_some_and(|text| is_bare(text, style, source))
                 });
             if let Some(token) = token {
                 // A comment that stands as a list item, as sops writes it, becomes a comment line: no

@@ -10,12 +10,19 @@ use super::metadata_text::same;
 use crate::document::{Document, Format, NodeId, NodeKind, Style, subtree_end};
 use crate::text::{Edits, Span};
 
-/// Whether a token, as a scalar or comment of this style gives it, is followed by nothing.
-pub(crate) fn is_bare(token: &str, style: Style) -> bool {
+/// Whether a token, as a scalar or comment of this style gives it, is followed by nothing, and stands
+/// in its source as it is: with an escape in it (`ENC\u005b…`) whoever looks for tokens misses it.
+pub(crate) fn is_bare(token: &str, style: Style, source: &str) -> bool {
     // The one line of a block scalar ends.
     let ends = matches!(style, Style::Literal | Style::Folded);
     let token = if ends { token.trim_end_matches('\n') } else { token };
-    token.find(']').is_some_and(|end| end + 1 == token.len())
+    token.find(']').is_some_and(|end| end + 1 == token.len()) && stands_in(source, token)
+}
+
+fn stands_in(source: &str, token: &str) -> bool {
+    source.ends_with(token)
+        || source.get(1..source.len().saturating_sub(1)) == Some(token)
+        || source.contains(token)
 }
 
 /// Whether comments stand inside the metadata, or entries in later documents that sops did not write.

@@ -21,6 +21,7 @@ mod mistakes;
 mod peers;
 mod put_back;
 mod readme;
+mod review;
 mod set;
 mod start;
 mod terminal;

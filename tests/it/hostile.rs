@@ -213,6 +213,15 @@ fn text_behind_a_token_is_seen() {
     });
 }
 
+/// Whoever lists sealed files by their tokens would miss such a one.
+#[test]
+fn an_escape_in_a_token_is_seen() {
+    let escaped = |text: &str| text.replacen("\"ENC[", "\"ENC\\u005b", 1);
+    check_planted("{\"a\": \"hunter2\"}\n", Format::Json, escaped);
+    check_planted("a = \"hunter2\"\n", Format::Toml, escaped);
+    check_planted("a: \"hunter2\"\n", Format::Yaml, escaped);
+}
+
 #[test]
 fn a_copied_comment_behind_a_block_scalar_and_the_metadata_is_read() {
     for header in ["|", "|+", ">-", "|4"] {

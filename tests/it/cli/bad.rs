@@ -25,6 +25,7 @@ fn files_that_are_not_what_they_should_be() {
     sandbox.write("broken.yaml", &format!("pw: [{SECRET}\n"));
     sandbox.write("twice.yaml", &format!("pw: {SECRET}\npw: {SECRET}\n"));
     sandbox.write("empty.yaml", "");
+    sandbox.write("empty.toml", "");
     sandbox.write("lone.yaml", &format!("{SECRET}\n"));
     sandbox.write("sops.yaml", &format!("pw: {SECRET}\nsops: 1\n"));
     sandbox.write("a.env", &format!("PW={SECRET}\n"));
@@ -77,6 +78,17 @@ fn files_that_are_not_what_they_should_be() {
             exit 92
             --- stderr
             error: empty.yaml: there is nothing to encrypt: the file holds no document
+            hint: the file is empty: a shell that sends output into the file that is read empties it first; --in-place replaces it
+        "#]],
+    );
+    // Valid TOML, but hardly what was meant.
+    check(
+        &sandbox,
+        &["encrypt", "empty.toml"],
+        &expect![[r#"
+            exit 2
+            --- stderr
+            error: empty.toml: there is nothing to seal
             hint: the file is empty: a shell that sends output into the file that is read empties it first; --in-place replaces it
         "#]],
     );

@@ -129,7 +129,7 @@ fn a_new_value_in_the_open_needs_comments_that_somebody_vouches_for() {
         exit 53
         --- stderr
         error: a.yaml: ["c"] would stay in the open, which a comment decides, and comments, quoting or spacing were changed without the key
-        hint: review the file, then `waxseal reseal` vouches for it
+        hint: review the file (`waxseal reseal --show` prints it), then `waxseal reseal` vouches for it
     "#]]
     .assert_eq(&sandbox.transcript(&run));
 }

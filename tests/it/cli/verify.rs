@@ -19,7 +19,7 @@ fn comments_and_spelling_are_reported() {
         a.yaml: respelled
         --- stderr
         error: a.yaml: values and structure are authentic; comments, quoting or spacing were changed without the key
-        hint: review the file, then `waxseal reseal` vouches for it
+        hint: review the file (`waxseal reseal --show` prints it), then `waxseal reseal` vouches for it
     "#]]
     .assert_eq(&sandbox.transcript(&run));
     assert_eq!(sandbox.run(&["verify", "--values", "a.yaml"]).ok(), "a.yaml: respelled\n");
@@ -45,7 +45,7 @@ fn integrity_is_the_strictest_of_all_who_ask() {
         exit 53
         --- stderr
         error: a.yaml: values and structure are authentic; comments, quoting or spacing were changed without the key (integrity: sealed is asked for)
-        hint: review the file, then `waxseal reseal` vouches for it
+        hint: review the file (`waxseal reseal --show` prints it), then `waxseal reseal` vouches for it
     "#]]
     .assert_eq(&sandbox.transcript(&run));
     sandbox.run(&["set", "--integrity", "sealed", "a.yaml", "[\"a\"]", "1"]).fails(53);
