@@ -43,10 +43,14 @@ pub(super) fn key_text(doc: &Document, key: NodeId) -> Cow<'_, str> {
     if is_plain && tag::of(doc, key) == Tag::None {
         return Cow::Borrowed(source);
     }
-    match string_key(doc, key) {
-        Some(text) => text,
-        None if source.contains('\r') => Cow::Owned(source.replace("\r\n", "\n")),
-        None => Cow::Borrowed(source),
+    if let Some(text) = string_key(doc, key) {
+        return text;
+    }
+    // A block scalar at its end takes in a line break where there is one.
+    let source = source.trim_end_matches(['\n', '\r']);
+    match source.contains('\r') {
+        true => Cow::Owned(source.replace("\r\n", "\n")),
+        false => Cow::Borrowed(source),
     }
 }
 

@@ -295,6 +295,13 @@ fn a_key_of_several_lines_in_brackets_is_marked_once_it_has_a_value() {
     check_replace("k: {\n!t\n a }\n", "[\"k\"][\"a\"]", &seven, "k: {\n? !t\n a: 7 }\n");
 }
 
+/// The text of a block scalar at the end of such a key gets a line break behind it.
+#[test]
+fn a_key_that_ends_in_a_block_scalar_keeps_its_name_with_a_value() {
+    let seven = Tree::Scalar(Scalar::int(7));
+    check_replace("a:\n? - | # c", "[\"- | # c\"]", &seven, "a:\n? - | # c\n: 7\n");
+}
+
 /// A block scalar there would lose its last line break, or take in what follows.
 #[test]
 fn no_block_scalar_above_a_comment_that_it_would_take_in() {
