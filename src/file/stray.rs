@@ -8,6 +8,7 @@
 use super::encrypted::EncryptedFile;
 use super::metadata_text::same;
 use crate::document::{Document, Format, NodeId, NodeKind, Style, subtree_end};
+use crate::metadata::BLOCK;
 use crate::text::{Edits, Span};
 
 /// Whether a token, as a scalar or comment of this style gives it, is followed by nothing, and stands
@@ -25,9 +26,11 @@ fn stands_in(source: &str, token: &str) -> bool {
         || source.contains(token)
 }
 
-/// Whether comments stand inside the metadata, or entries in later documents that sops did not write.
+/// Whether comments stand inside the metadata, its key has an escape in it, or later documents hold
+/// entries that sops did not write.
 pub(crate) fn any(file: &EncryptedFile) -> bool {
-    comments(file).next().is_some() || !copies_are_true(file)
+    let is_named = |&entry: &NodeId| file.doc.source(entry).contains(BLOCK);
+    comments(file).next().is_some() || !file.entries.iter().all(is_named) || !copies_are_true(file)
 }
 
 /// Sops writes the whole metadata into every document.

@@ -223,6 +223,14 @@ fn an_escape_in_a_token_is_seen() {
 }
 
 #[test]
+fn an_escape_in_the_key_of_the_metadata_is_seen() {
+    let json = |text: &str| text.replacen("\"sops\"", "\"\\u0073ops\"", 1);
+    check_planted("{\"a\": \"hunter2\"}\n", Format::Json, json);
+    let yaml = |text: &str| text.replacen("\nsops:", "\n\"\\x73ops\":", 1);
+    check_planted("a: hunter2\n", Format::Yaml, yaml);
+}
+
+#[test]
 fn a_copied_comment_behind_a_block_scalar_and_the_metadata_is_read() {
     for header in ["|", "|+", ">-", "|4"] {
         for blank in ["", "\n", "  \n\n"] {

@@ -450,7 +450,7 @@ fn harmless(base: &Base, mutant: &str) -> Option<String> {
 }
 
 /// What changes nothing of what is printed, and that neither sops nor waxseal writes: text behind a
-/// token, escapes in it, comments in the metadata, a `sops` in a later document, another spelling of the time, fields
+/// token, escapes in it or in the key `sops`, comments in the metadata, a `sops` in a later document, another spelling of the time, fields
 /// that say nothing, notes that cannot be read.
 fn planted(base: &Base, mutant: &str) -> bool {
     const KNOWN: [&str; 14] = [
@@ -470,14 +470,6 @@ fn planted(base: &Base, mutant: &str) -> bool {
         "waxseal",
     ];
     let doc = Document::parse(mutant.to_owned(), base.format).expect("parses");
-    let behind_a_token = doc.ids().any(|id| {
-        let is_text = matches!(doc.node(id).kind(), NodeKind::Scalar | NodeKind::Comment);
-        let text = doc.scalar(id).ok().filter(|_| is_text);
-        let text = text.as_ref().and_then(|text| text.text()).unwrap_or_default();
-        let text = text.trim_end_matches('\n');
-        let is_bare = text.find(|c| "] \n\t".contains(c)) == Some(text.len().wrapping_sub(1));
-        text.starts_with("ENC[") && !(is_bare && doc.source(id).contains(text))
-    });
     let root = doc.value_of(NodeId::FIRST).expect("a root");
     let (key, block) = doc.entry(root, "sops").expect("the metadata");
     let inside = |id: NodeId| {
@@ -485,6 +477,14 @@ fn planted(base: &Base, mutant: &str) -> bool {
             .take_while(|&at| doc.node(at).kind() != NodeKind::Document)
             .any(|at| at == key)
     };
+    let behind_a_token = doc.ids().any(|id| {
+        let is_text = matches!(doc.node(id).kind(), NodeKind::Scalar | NodeKind::Comment);
+        let text = doc.scalar(id).ok().filter(|_| is_text);
+        let text = text.as_ref().and_then(|text| text.text()).unwrap_or_default();
+        let text = text.trim_end_matches('\n');
+        let is_bare = text.find(|c| "] \n\t".contains(c)) == Some(text.len().wrapping_sub(1));
+        text.starts_with("ENC[") && !(is_bare && (inside(id) || doc.source(id).contains(text)))
+    });
     let last = doc.ids().rfind(|&id| inside(id)).expect("the block");
     let comment = doc.ids().any(|id| {
         let between = base.format != Format::Toml && key < id && id < last;
@@ -506,7 +506,8 @@ fn planted(base: &Base, mutant: &str) -> bool {
         let known = KNOWN.contains(&name.as_str()) || Rule::FIELDS.contains(&name.as_str());
         !known && recipients(value).is_empty()
     });
-    behind_a_token || comment || later || fields || unknown
+    let named = doc.source(key).contains("sops");
+    behind_a_token || !named || comment || later || fields || unknown
 }
 
 /// A token without what sops does not read either: text behind the bracket, spare bits of base64.
