@@ -12,6 +12,7 @@ use crate::document::{Document, NodeId, NodeKind};
 use crate::file::{Outcome, Vouch};
 use crate::metadata::BLOCK;
 use crate::policy::RuleSubject;
+use crate::value::{Scalar, ScalarType};
 
 /// Refuses a new value in the open where a comment decides what is sealed and the comments are not
 /// as they were sealed: whoever changed a comment would get the next value in plain.
@@ -74,7 +75,7 @@ fn in_the_open<'d>(
         paths.push(path);
         if let Some(path) = path
             && node.kind() == NodeKind::Scalar
-            && !doc.scalar(id).is_ok_and(|value| value.text().is_some_and(is_token_line))
+            && doc.scalar(id).is_ok_and(|value| is_in_the_open(&value))
         {
             found.push((id, (path, doc.source(id))));
         }
@@ -82,9 +83,12 @@ fn in_the_open<'d>(
     found.into_iter()
 }
 
-/// A block scalar's token ends its line.
-fn is_token_line(text: &str) -> bool {
-    is_token(text.trim_end_matches(['\n', '\r']))
+/// Nulls and empty texts are never sealed; a block scalar's token ends its line.
+fn is_in_the_open(value: &Scalar<'_>) -> bool {
+    let is_sealed = |text: &str| is_token(text.trim_end_matches(['\n', '\r']));
+    value.kind != ScalarType::Null
+        && !value.bytes.is_empty()
+        && !value.text().is_some_and(is_sealed)
 }
 
 /// Whether this is the key of the metadata: at the root, or in an item of a list that is the root.

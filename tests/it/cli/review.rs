@@ -70,4 +70,7 @@ fn a_value_that_only_holds_a_token_is_in_the_open() {
     sandbox.run(&[&["encrypt", "-i"], &rule[..], &["a.yaml"]].concat()).ok();
     sandbox.write("a.yaml", &sandbox.read("a.yaml").replace("# other", "# another"));
     sandbox.run(&["set", "a.yaml", "[\"c\"]", "\"x ENC[AES256_GCM, y\""]).fails(53);
+    // What is never sealed shows nothing.
+    sandbox.run(&["set", "a.yaml", "[\"c\"]", "null"]).ok();
+    sandbox.run(&["set", "a.yaml", "[\"c\"]", "\"\""]).ok();
 }
