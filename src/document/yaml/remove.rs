@@ -188,7 +188,10 @@ fn from_brackets(
     if let Some(before) = before {
         let from = content_end(doc, before, false);
         if !text[from..start].contains('#') {
-            edits.push(Span::new(from, end), "");
+            // A `?` that is a key needs the space that was behind it.
+            let is_cut =
+                text[..from].ends_with('?') && !text[end..].starts_with(char::is_whitespace);
+            edits.push(Span::new(from, end), if is_cut { " " } else { "" });
             return edits;
         }
     } else if let Some(after) = after {
