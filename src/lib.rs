@@ -43,6 +43,7 @@ pub mod os;
 pub mod path;
 pub mod policy;
 pub mod secret;
+mod shown;
 pub mod text;
 pub mod timestamp;
 pub mod value;

@@ -19,6 +19,7 @@ use crate::os::fs::{
 };
 use crate::os::threads::side_by_side;
 use crate::secret::Wiped;
+use crate::shown;
 
 /// What the work on one file gave.
 #[derive(Default)]
@@ -151,7 +152,7 @@ fn with_copy(error: Error, path: &Path) -> Error {
     match interrupted_copy(path) {
         Some(copy) => error.hint(format!(
             "its last writer was interrupted: {} holds what it was to be, whole",
-            copy.display()
+            shown::path(&copy)
         )),
         None => error,
     }
@@ -276,7 +277,7 @@ fn write_all(
             let write = write?;
             match written.next() {
                 Some(Ok(written)) => {
-                    let path = write.path.display();
+                    let path = shown::path(&write.path);
                     Ok(written.notes.iter().map(|note| format!("{path}: {note}")).collect())
                 }
                 Some(Err(error)) => Err(write_error(&error, &write.path)),

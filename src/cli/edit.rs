@@ -30,6 +30,7 @@ use crate::os::fs;
 use crate::os::tty::{self, Stream, is_terminal};
 use crate::policy::Policy;
 use crate::secret::DataKey;
+use crate::shown;
 use crate::value::Tree;
 
 /// Edit files in your editor, decrypted; what you save is sealed
@@ -181,6 +182,10 @@ impl<'a> Session<'a> {
                 .map_err(|error| self.keep_file(editor_error(&error), keep))?;
             let text = match self.private.read() {
                 Ok(text) => Zeroizing::new(text),
+                Err(fs::ReadError::NotFound) => {
+                    let text = "the editor left no text behind: nothing was changed";
+                    return Err(Error::new(exit::CANNOT_READ, text));
+                }
                 Err(error) => {
                     self.again(read_error(&error, exit::CANNOT_READ))
                         .map_err(|error| self.keep_file(error, keep))?;
@@ -201,7 +206,7 @@ impl<'a> Session<'a> {
         match write.run() {
             Ok(written) => {
                 for note in written.notes {
-                    self.ctx.out.note(&format!("{}: {note}", self.path.display()));
+                    self.ctx.out.note(&format!("{}: {note}", shown::path(self.path)));
                 }
                 Ok(())
             }
@@ -247,7 +252,7 @@ impl<'a> Session<'a> {
         match kept {
             Ok(path) => error.hint(format!(
                 "your edit is kept, sealed: waxseal decrypt --extract '[\"{key}\"]' {}{end}",
-                path.display()
+                shown::path(&path)
             )),
             Err(other) => {
                 let why = other.render(Voice::Waxseal, false);

@@ -18,6 +18,7 @@ use crate::document::{Document, Format};
 use crate::file::{self, Consent, EncryptOptions, EncryptedFile, FileError, Verdict};
 use crate::keys::MasterKey;
 use crate::metadata::Metadata;
+use crate::shown;
 
 /// Encrypt files, to standard output if nothing else is said
 ///
@@ -214,7 +215,7 @@ fn previous(
         Ok(opened) => return Ok(Some(opened)),
         Err(_) => "it cannot be decrypted",
     };
-    notes.push(format!("{}: {why}; every value is sealed anew", path.display()));
+    notes.push(format!("{}: {why}; every value is sealed anew", shown::path(path)));
     Ok(None)
 }
 
@@ -239,7 +240,7 @@ fn notes_on(sealed: &str, format: Format, shown: &Path) -> Vec<String> {
         notes.push("no value in it is encrypted".to_owned());
     }
     notes.extend(plain::unread_by_sops(sealed, format));
-    notes.iter().map(|note| format!("{}: {note}", shown.display())).collect()
+    notes.iter().map(|note| format!("{}: {note}", shown::path(shown))).collect()
 }
 
 /// Whether no value and no comment is sealed.

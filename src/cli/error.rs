@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::exit::{self, Exit};
 use crate::keyservice::Looked;
+use crate::shown;
 
 /// Why a command, or its work on one file, failed.
 #[derive(Clone, Debug)]
@@ -112,7 +113,7 @@ impl Error {
             out.push_str(headline);
             out.push_str("\n\n");
         }
-        let file = self.file.as_ref().map_or(String::new(), |it| format!("{}: ", it.display()));
+        let file = self.file.as_ref().map_or(String::new(), |it| format!("{}: ", shown::path(it)));
         let text = match &self.source {
             Source::Text(text) => text,
             Source::NoKey(_) => "cannot recover the data key",

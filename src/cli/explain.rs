@@ -33,8 +33,8 @@ pub(crate) fn file(error: &FileError, role: Role) -> Error {
         FileError::AlreadyEncrypted { .. } => Error::of(exit::ALREADY_ENCRYPTED, error)
             .sops("The file you have provided contains a top-level entry called 'sops'")
             .hint(
-                "an encrypted file is changed with `waxseal edit`, `set` or `rotate`; \
-                 in a plaintext, give that entry another name",
+                "`sops` at the top of a file is where its metadata stands: give that entry another \
+                 name; what is encrypted already is changed with `waxseal edit`, `set` or `rotate`",
             ),
         FileError::NoMetadata => Error::of(exit::GENERIC, error)
             .hint("the file is not encrypted: `waxseal encrypt --in-place` does that"),

@@ -10,9 +10,10 @@ pub(super) fn instead(words: &[OsString]) -> Option<String> {
     let words: Vec<&str> = words.iter().skip(1).map(|word| word.to_str().unwrap_or("")).collect();
     let (first, rest) = words.split_first()?;
     let hint = match *first {
-        "exec-env" | "exec-file" | "publish" | "keyservice" | "groups" => {
+        "exec-env" | "exec-file" | "publish" | "groups" => {
             format!("not part of waxseal yet; `sops {first}` opens the same YAML and JSON files")
         }
+        "keyservice" => "key services are not part of waxseal yet".to_owned(),
         "filestatus" => "`waxseal verify FILE` says what a file proves, and fails if it is not \
                          encrypted"
             .to_owned(),
@@ -30,6 +31,10 @@ pub(super) fn instead(words: &[OsString]) -> Option<String> {
 
 /// `sops -d -i FILE`: the mode, wherever it stands.
 fn root_flag(words: &[&str]) -> Option<String> {
+    let is_foreign = |word: &&str| FOREIGN.contains(&word.split('=').next().unwrap_or(word));
+    if words.iter().any(is_foreign) {
+        return Some(UNSUPPORTED.to_owned());
+    }
     let in_place = words.iter().any(|word| ["-i", "--in-place"].contains(word));
     let mode = words.iter().find_map(|word| match word.split('=').next().unwrap_or(word) {
         "-d" | "--decrypt" | "-di" | "-id" => Some("decrypt"),
@@ -52,6 +57,23 @@ fn root_flag(words: &[&str]) -> Option<String> {
     }
 }
 
+/// Flags of keys that are not built in.
+const FOREIGN: [&str; 10] = [
+    "--pgp",
+    "--kms",
+    "--gcp-kms",
+    "--hckms",
+    "--azure-kv",
+    "--hc-vault-transit",
+    "--aws-profile",
+    "--encryption-context",
+    "-p",
+    "-k",
+];
+
+/// What is said of them.
+const UNSUPPORTED: &str = "keys of this kind are not supported yet";
+
 /// A flag that a command of sops knows, or one that says what the command says already.
 fn flag_of(command: &str, words: &[&str]) -> Option<&'static str> {
     words.iter().find_map(|word| {
@@ -72,9 +94,6 @@ fn flag_of(command: &str, words: &[&str]) -> Option<&'static str> {
             ("edit" | "set" | "unset" | "updatekeys", "-i" | "--in-place") => {
                 Some("the command always writes in place: leave it out")
             }
-            ("edit", "-s" | "--show-master-keys") => {
-                Some("`waxseal recipients FILE` lists who can open a file")
-            }
             ("rotate", "--ignore-mac") => {
                 Some("a file that does not verify is not rotated: `waxseal reseal` after a review")
             }
@@ -83,14 +102,20 @@ fn flag_of(command: &str, words: &[&str]) -> Option<&'static str> {
                  .sops.yaml",
             ),
             (_, "--indent") => Some("waxseal keeps the layout of a file as it is: leave it out"),
-            (_, "--keyservice" | "--enable-local-keyservice" | "--aws-profile") => {
+            (_, "--keyservice" | "--enable-local-keyservice") => {
                 Some("key services are not part of waxseal yet")
             }
-            (_, "--pgp" | "--kms" | "--gcp-kms" | "--hckms" | "--azure-kv" | "-p" | "-k")
-            | (_, "--hc-vault-transit") => Some("keys of this kind are not supported yet"),
-            _ if kind.is_some_and(|kind| kind != "age") => {
-                Some("keys of this kind are not supported yet")
+            (_, "--verbose" | "--disable-version-check" | "--check-for-updates") => {
+                Some("there is nothing of that kind in waxseal: leave it out")
             }
+            ("encrypt", "--ignore-mac") => {
+                Some("what is not encrypted yet has no MAC: leave it out")
+            }
+            (_, "-s" | "--show-master-keys") => {
+                Some("`waxseal recipients FILE` lists who can open a file")
+            }
+            (_, flag) if FOREIGN.contains(&flag) => Some(UNSUPPORTED),
+            _ if kind.is_some_and(|kind| kind != "age") => Some(UNSUPPORTED),
             _ => None,
         }
     })
@@ -123,6 +148,10 @@ mod tests {
         check("sops -i -e a.yaml", "`waxseal encrypt --in-place FILE`");
         check("sops --rotate --in-place a.yaml", "`waxseal rotate --in-place FILE`");
         check("sops --output-type json -d a.yaml", "`waxseal decrypt FILE`");
+        check("sops -p AB -e a.yaml", "not supported yet");
+        check("sops encrypt --encryption-context a:b a.yaml", "not supported yet");
+        check("sops decrypt --verbose a.yaml", "leave it out");
+        check("sops encrypt -s a.yaml", "`waxseal recipients FILE`");
         check("sops secrets/a.yaml", "`waxseal edit secrets/a.yaml`");
         check("sops exec-env a.yaml true", "`sops exec-env`");
         check("sops decrypt -d a.yaml", "leave it out");

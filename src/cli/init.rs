@@ -12,6 +12,7 @@ use crate::os::discover::find_config;
 use crate::os::fs;
 use crate::os::new_identity::create;
 use crate::secret::SecretText;
+use crate::shown;
 
 /// Make what is needed to start: an age identity if you have none, and a .sops.yaml
 ///
@@ -84,8 +85,10 @@ fn new_recipient(ctx: &Ctx) -> Result<String, Error> {
     let path = identity_path(ctx)?;
     let new = generate_identity(ctx.now()?);
     create(&path, &new.file).map_err(|error| create_error(&error).about(&path))?;
-    ctx.out
-        .note(&format!("your identity is in {}: keep a copy, and keep it secret", path.display()));
+    ctx.out.note(&format!(
+        "your identity is in {}: keep a copy, and keep it secret",
+        shown::path(&path)
+    ));
     Ok(new.recipient)
 }
 
@@ -105,14 +108,14 @@ fn write_config(ctx: &Ctx, recipient: &str, asked_for: bool) -> Result<(), Error
             let hint = "add the recipient to its rule, then: waxseal updatekeys FILE...";
             return Err(Error::new(exit::GENERIC, text).about(&config).hint(hint));
         }
-        ctx.out.note(&format!("{} is left as it is", config.display()));
+        ctx.out.note(&format!("{} is left as it is", shown::path(&config)));
         return Ok(());
     }
     let path = named.unwrap_or(Path::new(".sops.yaml")).to_owned();
     let content = CONFIG.replace("RECIPIENT", recipient).into_bytes();
     let write = Write { before: Expected::Nothing, ..Write::new(&path, content) };
     write.run().map(|_| ()).map_err(|error| write_error(&error, &path))?;
-    ctx.out.note(&format!("{} says who can open which file", path.display()));
+    ctx.out.note(&format!("{} says who can open which file", shown::path(&path)));
     Ok(())
 }
 

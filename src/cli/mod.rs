@@ -42,7 +42,7 @@ mod verify;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use self::context::{Ctx, GlobalArgs};
@@ -91,7 +91,11 @@ fn run(words: impl Iterator<Item = OsString>) -> Exit {
     let words: Vec<OsString> = words.collect();
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return usage(&out, &error, &words),
+        Err(mut error) => {
+            // `-- --verbose` is never what was meant.
+            error.remove(ContextKind::Suggested);
+            return usage(&out, &error, &words);
+        }
     };
     let done =
         Ctx::new(env, Voice::Waxseal, &cli.globals).and_then(|ctx| dispatch(&ctx, &cli.command));
@@ -136,6 +140,17 @@ fn usage(out: &Output, error: &clap::Error, words: &[OsString]) -> Exit {
         ErrorKind::InvalidSubcommand | ErrorKind::InvalidValue if topic => {
             out.line(error.render().to_string().trim_end());
             exit::CANNOT_WRITE
+        }
+        // What is no flag of `set`, nor nearly one, may be the secret.
+        ErrorKind::UnknownArgument
+            if words.get(1).is_some_and(|word| word == "set")
+                && error.get(ContextKind::SuggestedArg).is_none()
+                && former::instead(words).is_none() =>
+        {
+            let text = "a word that begins with a dash is no flag of `set`";
+            let hint = "a value that begins with one goes behind `--`: \
+                        waxseal set -- FILE INDEX VALUE";
+            fail(out, &Error::new(exit::GENERIC, text).hint(hint))
         }
         ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
             let text = error.render().to_string();

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use memchr::memmem;
+
 use super::context::Ctx;
 use super::error::Error;
 use super::exit;
@@ -10,6 +12,7 @@ use super::explain::{self, Role};
 use super::input::Input;
 use super::integrity::Integrity;
 use super::rules::Rule;
+use crate::crypto::encrypted_value::PREFIX;
 use crate::document::Format;
 use crate::file::{DecryptedFile, EncryptedFile, FileError, Nonces};
 use crate::secret::DataKey;
@@ -135,9 +138,17 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
     let rule = ctx.rules()?.find(&ctx.absolute(&input.name))?.rule();
     let explain = |error| explain::file(&error, Role::Encrypted);
     let (unmerged, empty) = (holds_conflict(&input.text), input.text.is_empty());
+    let holds_tokens = memmem::find(input.text.as_bytes(), PREFIX.as_bytes()).is_some();
+    let is_config = input.name.file_name().is_some_and(|name| name == ".sops.yaml");
     let encrypted = EncryptedFile::parse(input.text, input.format).map_err(|error| {
         if empty {
             return Error::of(exit::GENERIC, &error).hint(EMPTY);
+        }
+        if let FileError::NoMetadata = error
+            && (is_config || holds_tokens)
+        {
+            let hint = if is_config { CONFIGURATION } else { NO_ENTRY };
+            return Error::of(exit::GENERIC, &error).hint(hint);
         }
         let error = explain(error);
         if unmerged { error.hint(UNMERGED) } else { error }
@@ -158,10 +169,18 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
 /// Whether git left the marks of a merge conflict.
 pub(crate) fn holds_conflict(text: &str) -> bool {
     ["<<<<<<< ", ">>>>>>> "].iter().all(|mark| {
-        memchr::memmem::find_iter(text.as_bytes(), mark)
+        memmem::find_iter(text.as_bytes(), mark)
             .any(|at| at == 0 || text[..at].ends_with(['\n', '\r']))
     })
 }
+
+/// What stands in the file by which the others are found.
+const CONFIGURATION: &str =
+    "this is the configuration: it says who can open which file, and is not encrypted";
+
+/// What to do about tokens that nothing opens.
+const NO_ENTRY: &str = "its values are encrypted, but the `sops` entry that opens them is gone: take it back \
+                        from an earlier version, git log -p shows it";
 
 /// What empties a file that is to be read.
 pub(crate) const EMPTY: &str = "the file is empty: a shell that sends output into the file that is read \

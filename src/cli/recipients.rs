@@ -14,6 +14,7 @@ use super::open::{UNMERGED, format_name, holds_conflict};
 use super::rules::Lookup;
 use crate::document::Format;
 use crate::file::EncryptedFile;
+use crate::shown;
 
 /// Say who can open files, by which key, named by which rule
 ///
@@ -52,7 +53,7 @@ fn list(ctx: &Ctx, args: &RecipientsArgs, path: &Path) -> Result<Done, Error> {
     let by = rule.as_ref().map_or("", |rule| rule.name.as_str());
     let metadata = file.metadata();
     let several = metadata.groups().len() > 1;
-    let mut text = format!("{}\n", path.display());
+    let mut text = format!("{}\n", shown::path(path));
     if several {
         let _ = writeln!(text, "  {} of the groups are needed", metadata.shamir_threshold());
     }

@@ -14,6 +14,7 @@ use super::open::{self, Opened, ReadArgs, Trust};
 use super::sealing;
 use crate::file::{Consent, RotateOptions, Verdict};
 use crate::os::tty;
+use crate::shown;
 
 /// Vouch for files as they are, after you have reviewed them
 ///
@@ -116,7 +117,7 @@ fn ask(path: &Path, opened: &Opened, broken: bool) -> Result<(), Error> {
             .into(),
         false => describe(opened.file.outcome()),
     };
-    let mut question = format!("{}: {found}\n", path.display());
+    let mut question = format!("{}: {found}\n", shown::path(path));
     for key in opened.file.encrypted().metadata().wrapped_keys() {
         question.push_str(&format!("  can open it: {}\n", shown(key.key())));
     }

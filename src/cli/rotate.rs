@@ -16,6 +16,7 @@ use super::target::{Target, TargetArgs};
 use crate::config::parse_keys;
 use crate::file::RotateOptions;
 use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey};
+use crate::shown;
 
 /// Give files a new data key and seal every value anew, to standard output if nothing else is said
 ///
@@ -67,7 +68,9 @@ impl Changes {
             parse_keys(KeyKind::Age, list.as_deref().unwrap_or(""))
                 .map_err(|error| Error::of(exit::GENERIC, &error))
         };
-        Ok(Self { add: keys(&args.add_age)?, remove: keys(&args.rm_age)? })
+        let add = keys(&args.add_age)?;
+        sealing::check(std::slice::from_ref(&add), "--add-age")?;
+        Ok(Self { add, remove: keys(&args.rm_age)? })
     }
 
     fn are_none(&self) -> bool {
@@ -81,7 +84,9 @@ impl Changes {
         };
         let missing = self.remove.iter().filter(|key| !has(key));
         missing
-            .map(|key| format!("{}: {} was none of its keys", path.display(), shorten(&shown(key))))
+            .map(|key| {
+                format!("{}: {} was none of its keys", shown::path(path), shorten(&shown(key)))
+            })
             .collect()
     }
 
@@ -157,7 +162,7 @@ fn rotate(
         .map_err(|error| explain::file(&error, Role::Plain))?;
     let note = |key: &MasterKey| {
         let key = shorten(&shown(key));
-        format!("{}: {key} can open it and no creation rule names it", path.display())
+        format!("{}: {key} can open it and no creation rule names it", shown::path(path))
     };
     let notes =
         unnamed.iter().map(|key| note(key)).chain(changes.not_there(old_groups, path)).collect();

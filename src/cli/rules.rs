@@ -12,6 +12,7 @@ use crate::keys::MasterKey;
 use crate::os::discover::find_config;
 use crate::os::fs;
 use crate::policy;
+use crate::shown;
 
 /// The configuration of a run.
 pub(crate) struct Rules {
@@ -76,7 +77,7 @@ impl Rules {
                 if let Some(ignored) = discovery.ignored {
                     out.line(&format!(
                         "warning: {} is not used: the name is .sops.yaml",
-                        ignored.display()
+                        shown::path(&ignored)
                     ));
                 }
                 match discovery.config {
@@ -118,7 +119,7 @@ impl Rules {
 impl Found {
     fn rule(&self, rule: &CreationRule) -> Rule {
         Rule {
-            name: format!("the rule at line {} of {}", rule.position.line, self.path.display()),
+            name: format!("the rule at line {} of {}", rule.position.line, shown::path(&self.path)),
             groups: rule.groups.clone(),
             threshold: rule.shamir_threshold,
             policy: rule.rule.clone(),

@@ -15,6 +15,7 @@ use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey};
 use crate::keyservice::age::{check_recipient, plugin_program};
 use crate::policy::{self, Policy};
 use crate::secret::DataKey;
+use crate::shown;
 
 /// Flags that name keys and choose what is sealed.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -148,7 +149,7 @@ impl SealArgs {
 
 /// No creation rule matches a file.
 pub(crate) fn no_match(config: &Path, subject: &str) -> Error {
-    let text = format!("no matching creation rules found in {}", config.display());
+    let text = format!("no matching creation rules found in {}", shown::path(config));
     Error::new(exit::GENERIC, text)
         .sops("error loading config: no matching creation rules found")
         .hint(format!(

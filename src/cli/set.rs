@@ -15,6 +15,7 @@ use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::file::{self, Consent, FileError, Verdict};
 use crate::os::fs;
 use crate::path::{KeyPath, Step};
+use crate::shown;
 use crate::value::{Scalar, ScalarType, Tree};
 
 /// Set a value in encrypted files, in place
@@ -126,7 +127,7 @@ fn finish(ctx: &Ctx, path: &Path, opened: Opened, text: String) -> Result<Done, 
     let done = Done::replace(path, opened.text(), sealed.into_bytes());
     let note = format!(
         "{}: written, but not sealed: `waxseal verify` says why, `waxseal reseal` vouches for it",
-        path.display()
+        shown::path(path)
     );
     let notes = if is_sealed || done.write.is_none() { Vec::new() } else { vec![note] };
     Ok(Done { notes, ..done })
@@ -140,7 +141,13 @@ fn files_and_path(words: &[OsString], usage: &str) -> Result<(Vec<PathBuf>, KeyP
     let malformed = |text: String| Error::new(exit::INVALID_SET, text);
     let path = path.to_str().ok_or_else(|| malformed("the key path is not UTF-8".to_owned()))?;
     let path = KeyPath::parse(path).map_err(|error| {
-        malformed(error.to_string()).hint("in single quotes for the shell: '[\"key\"][0]'")
+        // Not the words: one of them may be the secret.
+        if files.iter().any(|word| word.as_encoded_bytes().starts_with(b"[\"")) {
+            return malformed(format!("too many words behind the key path: {usage}"))
+                .hint("a value of several words stands in quotes: '\"two words\"'");
+        }
+        malformed(format!("the key path: {error}"))
+            .hint("in single quotes for the shell, and before the value: '[\"key\"][0]'")
     })?;
     if path.0.is_empty() {
         return Err(malformed("the key path is empty; write [\"key\"][0]".to_owned()));
@@ -164,6 +171,11 @@ fn read_value(args: &SetArgs, word: Option<&OsString>) -> Result<Tree, Error> {
             .to_owned(),
     };
     if args.value_text {
+        if json.is_empty() && (args.value_stdin || args.value_file) {
+            let text = "the value is empty: whatever should have written it failed?";
+            return Err(Error::new(exit::INVALID_SET, text)
+                .hint("an empty text, if one is meant, is the JSON '\"\"'"));
+        }
         // `echo`, `pass` and editors end a line that is meant without its end.
         let line = json.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
         return Ok(Tree::str(line.filter(|line| !line.contains('\n')).unwrap_or(&json)));

@@ -9,6 +9,7 @@ use super::error::Error;
 use super::exit::{self, Exit};
 use crate::document::Format;
 use crate::os::fs::name;
+use crate::shown;
 
 /// Flags that say where results go.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -57,8 +58,12 @@ impl TargetArgs {
             }
         };
         match target {
+            Target::File(file) if file.as_os_str() == "-" => conflict(
+                "--output - would make a file called `-`: leave it out for standard output, or \
+                 write ./-",
+            ),
             Target::InPlace if files.is_empty() => {
-                conflict("standard input cannot be replaced: leave out --in-place")
+                conflict("no file is named, and standard input cannot be replaced: --in-place FILE")
             }
             Target::Folder(_) if files.is_empty() => {
                 conflict("standard input has no name to write under: use --output FILE")
@@ -139,7 +144,7 @@ fn check_names(folder: &Path, files: &[PathBuf]) -> Result<(), Error> {
         let other = seen.get(&below).is_some_and(|first| name(first) != name(file));
         if other {
             let path = folder.join(below);
-            let text = format!("two of the files would be written to {}", path.display());
+            let text = format!("two of the files would be written to {}", shown::path(&path));
             return Err(Error::new(exit::CONFLICT, text).about(file));
         }
         seen.insert(below, file);

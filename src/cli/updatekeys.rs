@@ -15,6 +15,7 @@ use super::rules::{Lookup, Rule};
 use super::sealing::{check, no_config, no_match, wrap};
 use crate::file::EncryptedFile;
 use crate::keys::{KeyGroup, MasterKey};
+use crate::shown;
 
 /// Put files under the recipients that their creation rules name
 ///
@@ -45,7 +46,7 @@ pub(crate) fn run(ctx: &Ctx, args: &UpdatekeysArgs) -> Result<Exit, Error> {
 
 fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> {
     let shown = ctx.absolute(path);
-    let shown = shown.display();
+    let shown = shown::path(&shown);
     let mut done = Done::default();
     // Without --yes everything is told before the question.
     let say = |done: &mut Done, line: String| {
@@ -103,7 +104,7 @@ fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> 
         done.notes.push(format!(
             "{}: whoever was removed still knows the data key, and can read and forge versions \
              under it until `waxseal rotate`",
-            path.display()
+            shown::path(path)
         ));
     }
     Ok(done)

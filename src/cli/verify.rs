@@ -17,6 +17,7 @@ use crate::file::{Outcome, Vouch};
 use crate::keys::{KeyGroup, MasterKey};
 use crate::keyservice::RecoverError;
 use crate::os::git;
+use crate::shown;
 
 /// Say what files prove: who could have written them
 ///
@@ -59,7 +60,7 @@ fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
     let opened = match open::open_for_review(ctx, input, Trust::Verified) {
         Ok(opened) => opened,
         Err(error) if error.exit() == exit::BROKEN => {
-            let line = format!("{}: broken\n", path.display()).into_bytes();
+            let line = format!("{}: broken\n", shown::path(path)).into_bytes();
             return Ok(Done { finding: Some(error), ..Done::data(line) });
         }
         Err(error) => return Err(error),
@@ -75,11 +76,11 @@ fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
     if let (Ok(Compared::New), Some(reference)) = (&stepping, since) {
         line = format!("{line}; not in {reference}");
     }
-    let mut done = Done::data(format!("{}: {line}\n", path.display()).into_bytes());
+    let mut done = Done::data(format!("{}: {line}\n", shown::path(path)).into_bytes());
     done.data.extend_from_slice(&keys.data);
     if ctx.out.stderr_is_terminal {
         let note = plain::unread_by_sops(opened.text(), format);
-        done.notes.extend(note.map(|note| format!("{}: {note}", path.display())));
+        done.notes.extend(note.map(|note| format!("{}: {note}", shown::path(path))));
     }
     let finding = opening.and(stepping).and_then(|_| judge(args, &opened));
     done.finding = finding.err().map(|error| error.about(path));
@@ -162,7 +163,7 @@ fn compare_versions(
         .map_err(|error| Error::of(exit::GENERIC, &error))?;
     // A new file has nothing to be compared with.
     let Some(text) = old else { return Ok(Compared::New) };
-    let at = PathBuf::from(format!("{reference}:{}", path.display()));
+    let at = PathBuf::from(format!("{reference}:{}", shown::path(path)));
     let input = Input { path: Some(at.clone()), name: path.to_owned(), format, text };
     let old = match open::open_for_review(ctx, input, Trust::Verified) {
         Ok(old) => old,
@@ -173,7 +174,7 @@ fn compare_versions(
     let failed = |text: String| Err(Error::new(exit::BROKEN, text));
     let same_key = old.data_key.expose_secret() == new.data_key.expose_secret();
     if !same_key && !args.rotated {
-        return failed(format!("it has another data key than {}", at.display()))
+        return failed(format!("it has another data key than {}", shown::path(&at)))
             .map_err(|error| error.hint("if it was rotated, say so with --rotated"));
     }
     let time = |opened: &Opened| opened.file.encrypted().metadata().lastmodified();
@@ -181,13 +182,13 @@ fn compare_versions(
         return failed(format!(
             "it is older ({}) than {} ({})",
             time(new).seconds(),
-            at.display(),
+            shown::path(&at),
             time(&old).seconds()
         ));
     }
     let outcome = new.file.outcome();
     if outcome.is_worse_than(old.file.outcome()) {
-        let text = format!("{} was better: {}", at.display(), describe(outcome));
+        let text = format!("{} was better: {}", shown::path(&at), describe(outcome));
         return Err(with_hint(Error::new(code(outcome.verdict()), text), outcome));
     }
     compare_recipients(new, &old, &at).map(|()| Compared::WithOld)
@@ -220,7 +221,7 @@ fn compare_recipients(new: &Opened, old: &Opened, at: &Path) -> Result<(), Error
     }
     let text = format!(
         "since {} {}, and the creation rule does not name just these recipients",
-        at.display(),
+        shown::path(at),
         changes.join(", ")
     );
     Err(Error::new(exit::RECIPIENTS, text).hint(

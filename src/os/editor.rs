@@ -23,6 +23,7 @@ use super::env::Env;
 use super::fs::{ReadError, read, read_bytes};
 use super::interrupt;
 use super::tty::{Stream, is_terminal};
+use crate::shown;
 
 /// Why a file could not be edited.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +60,7 @@ pub enum EditorError {
         status: ExitStatus,
     },
     /// There is no place for the file.
-    #[error("cannot make a private directory in {}: {source}", path.display())]
+    #[error("cannot make a private directory in {}: {source}", shown::path(path))]
     Directory {
         /// Where.
         path: PathBuf,
@@ -96,7 +97,7 @@ impl Editor {
             .find_map(|name| env.find_program(name))
             .map(|path| Self {
                 variable: None,
-                program: path.display().to_string(),
+                program: path.to_string_lossy().into_owned(),
                 arguments: Vec::new(),
             })
             .ok_or(EditorError::NoEditor)

@@ -12,6 +12,7 @@ use crate::keyservice::age::{
     IdentitySource, ReadPublic, Reading, SourceKind, armor_identity_file,
 };
 use crate::secret::SecretText;
+use crate::shown;
 
 /// Every place where identities are looked for, in SOPS' order; those that are not set as well, so
 /// that a report can name them.
@@ -58,11 +59,14 @@ fn of_text_variable(env: &Env, kind: SourceKind, name: &'static str) -> Identity
 fn of_file_variable(env: &Env, kind: SourceKind, name: &'static str) -> IdentitySource {
     let Some(value) = env.set(name) else { return not_set(kind, name) };
     let path = PathBuf::from(value);
-    let location = path.display().to_string();
+    let location = shown::path(&path).to_string();
     let public = public_beside(&path);
     let read = move |_: &str| {
         if path.as_os_str().is_empty() {
             return Err("set, but empty".to_owned());
+        }
+        if path.to_str().is_some_and(shown::holds_identity) {
+            return Err("a path is expected here; SOPS_AGE_KEY takes the key itself".to_owned());
         }
         read_identity(&path).map(Some).map_err(|error| error.to_string())
     };
@@ -76,7 +80,7 @@ fn public_beside(path: &Path) -> ReadPublic {
     let public = PathBuf::from(public);
     Box::new(move || {
         read(&public).map_err(|error| {
-            format!("locked, and its public key is needed: {}: {error}", public.display())
+            format!("locked, and its public key is needed: {}: {error}", shown::path(&public))
         })
     })
 }
@@ -84,7 +88,7 @@ fn public_beside(path: &Path) -> ReadPublic {
 /// A place that is looked at in any case.
 fn of_path(kind: SourceKind, path: &Path) -> IdentitySource {
     let path = path.to_owned();
-    let name = path.display().to_string();
+    let name = shown::path(&path).to_string();
     let public = public_beside(&path);
     let read = move |_: &str| match read_identity(&path) {
         Ok(text) => Ok(Some(text)),
@@ -97,7 +101,9 @@ fn of_path(kind: SourceKind, path: &Path) -> IdentitySource {
 fn of_command_variable(env: &Env, kind: SourceKind, name: &'static str) -> IdentitySource {
     let Some(value) = env.set(name) else { return not_set(kind, name) };
     let line = value.to_string_lossy().into_owned();
-    let location = line.clone();
+    // Its arguments may be secrets.
+    let location =
+        line.split_whitespace().next().map_or(String::new(), |it| shown::text(it).to_string());
     let read = move |recipient: &str| run(&line, recipient).map(Some);
     IdentitySource::new(kind, Reading::PerRecipient, name, location, Box::new(read))
 }
@@ -116,6 +122,7 @@ fn read_identity(path: &Path) -> Result<SecretText, ReadError> {
 fn run(line: &str, recipient: &str) -> Result<SecretText, String> {
     let words = shlex::split(line).ok_or("its quotes do not match")?;
     let (program, arguments) = words.split_first().ok_or("set, but empty")?;
+    let name = shown::text(program);
     let output = Command::new(program)
         .args(arguments)
         .env("SOPS_AGE_RECIPIENT", recipient)
@@ -123,16 +130,16 @@ fn run(line: &str, recipient: &str) -> Result<SecretText, String> {
         .stdin(Stdio::inherit())
         .stderr(Stdio::inherit())
         .output()
-        .map_err(|error| format!("{program} cannot be run: {error}"))?;
+        .map_err(|error| format!("{name} cannot be run: {error}"))?;
     if !output.status.success() {
-        return Err(format!("{program} failed: {}", output.status));
+        return Err(format!("{name} failed: {}", output.status));
     }
     if let Some(armored) = armor_identity_file(&output.stdout) {
         return Ok(armored);
     }
     String::from_utf8(output.stdout).map(SecretText::new).map_err(|error| {
         drop(SecretText::new(String::from_utf8_lossy(error.as_bytes()).into_owned()));
-        format!("{program} printed something that is not UTF-8")
+        format!("{name} printed something that is not UTF-8")
     })
 }
 
@@ -276,7 +283,7 @@ mod tests {
                 "/nowhere/.ssh/id_rsa (): not there",
                 "SOPS_AGE_KEY (): no identity",
                 "SOPS_AGE_KEY_FILE (/nowhere/keys): no such file",
-                "SOPS_AGE_KEY_CMD (sh -c 'exit 3'): sh failed: exit status: 3",
+                "SOPS_AGE_KEY_CMD (sh): sh failed: exit status: 3",
                 "/nowhere/.config/sops/age/keys.txt (): not there",
             ]
         );

@@ -24,6 +24,7 @@ mod readme;
 mod review;
 mod set;
 mod start;
+mod stumbles;
 mod terminal;
 mod verify;
 

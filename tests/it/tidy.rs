@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms of the crate and the floor that each is on. Imports point down only.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("text", 0),
     ("value", 0),
     ("path", 0),
     ("secret", 0),
+    ("shown", 0),
     ("timestamp", 0),
     ("document", 1),
     ("crypto", 1),

@@ -101,7 +101,8 @@ fn lines_behind(doc: &Document, block: NodeId, rest: Span, edits: &mut Edits) {
     let keeps = Header::split(doc.source(block)).0.chomp == Chomp::Keep;
     let column = Place::of(doc, block).parent.unwrap_or(0);
     let mut at = rest.start();
-    for line in rest.of(doc.text()).split_inclusive('\n') {
+    while at < rest.end() {
+        let line = Span::new(at, next_line(doc.text(), at).min(rest.end())).of(doc.text());
         let content = line.trim_start_matches([' ', '\t']);
         let space = line.len() - content.len();
         if content.starts_with('#') {

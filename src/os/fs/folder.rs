@@ -3,6 +3,7 @@
 //! Invariant: below that folder no symlink is followed. Who can write to a repository can put one
 //! there, to have plaintext written to a place of his choice.
 
+use crate::shown;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -12,13 +13,13 @@ use std::path::{Component, Path, PathBuf};
 #[non_exhaustive]
 pub enum FolderError {
     /// A symlink is in the way.
-    #[error("{} is a symlink: none is followed below the folder that you name", path.display())]
+    #[error("{} is a symlink: none is followed below the folder that you name", shown::path(path))]
     Symlink {
         /// Where.
         path: PathBuf,
     },
     /// Something that is no folder is in the way.
-    #[error("{} is no folder", path.display())]
+    #[error("{} is no folder", shown::path(path))]
     NoFolder {
         /// Where.
         path: PathBuf,
@@ -27,7 +28,7 @@ pub enum FolderError {
     #[error("does not stay below the folder")]
     Outside,
     /// Anything else.
-    #[error("cannot make the folder {}: {source}", path.display())]
+    #[error("cannot make the folder {}: {source}", shown::path(path))]
     Io {
         /// Which.
         path: PathBuf,

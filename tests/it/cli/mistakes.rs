@@ -422,21 +422,21 @@ fn key_paths_are_shown_as_a_shell_takes_them() {
         &sandbox,
         &["set", "a.yaml", "a", "2"],
         &expect![[r#"
-        exit 7
-        --- stderr
-        error: a piece of the path does not end with ']'; write ["key"][0]
-        hint: in single quotes for the shell: '["key"][0]'
-    "#]],
+            exit 7
+            --- stderr
+            error: the key path: a piece of the path does not end with ']'; write ["key"][0]
+            hint: in single quotes for the shell, and before the value: '["key"][0]'
+        "#]],
     );
     check(
         &sandbox,
         &["set", "a.yaml", "[a]", "2"],
         &expect![[r#"
-        exit 7
-        --- stderr
-        error: a piece of the path is neither a quoted key nor a number; write ["key"][0]
-        hint: in single quotes for the shell: '["key"][0]'
-    "#]],
+            exit 7
+            --- stderr
+            error: the key path: a piece of the path is neither a quoted key nor a number; write ["key"][0]
+            hint: in single quotes for the shell, and before the value: '["key"][0]'
+        "#]],
     );
     check(
         &sandbox,
