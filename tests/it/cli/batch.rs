@@ -119,6 +119,31 @@ fn a_file_with_several_names_is_worked_on_once() {
 }
 
 #[test]
+fn what_another_program_wrote_meanwhile_is_left_to_it() {
+    let sandbox = Sandbox::new();
+    let keys = sandbox.home().join(".config/sops/age/keys.txt");
+    fs::rename(keys, sandbox.path("keys.txt")).expect("moved");
+    // It is asked for the identity once the file was read.
+    sandbox.write("meanwhile", "echo '# meanwhile' >> a.yaml\ncat keys.txt\n");
+    let sandbox = sandbox.with("SOPS_AGE_KEY_CMD", "sh meanwhile");
+    for words in [
+        &["set", "a.yaml", "[\"a\"]", "2"][..],
+        &["unset", "a.yaml", "[\"a\"]"],
+        &["rotate", "-i", "a.yaml"],
+        &["decrypt", "-i", "a.yaml"],
+    ] {
+        sandbox.sealed("a.yaml", "a: 1\nb: 2\n");
+        let theirs = format!("{}# meanwhile\n", sandbox.read("a.yaml"));
+        let stderr = sandbox.run(words).fails(3);
+        assert_eq!(
+            stderr, "error: a.yaml: was changed by another program meanwhile\n",
+            "{words:?}"
+        );
+        assert_eq!(sandbox.read("a.yaml"), theirs, "{words:?}");
+    }
+}
+
+#[test]
 fn where_a_folder_is_a_symlink_two_files_are_two() {
     let sandbox = Sandbox::new();
     sandbox.write("a.yaml", "a: 1\n");

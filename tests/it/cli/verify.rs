@@ -3,6 +3,7 @@
 use expect_test::expect;
 
 use super::Sandbox;
+use super::keys::{somebody, with_planted_recipient};
 
 const PLAIN: &str = "a: one\nb: two\nc_unencrypted: 3 # said\n";
 
@@ -30,6 +31,24 @@ fn comments_and_spelling_are_reported() {
     sandbox.run(&["reseal", "a.yaml"]).fails(1);
     sandbox.run(&["reseal", "--yes", "a.yaml"]).ok();
     assert_eq!(sandbox.run(&["verify", "a.yaml"]).ok(), "a.yaml: sealed\n");
+}
+
+#[test]
+fn values_alone_forgive_no_changed_recipients() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    let other = somebody(&sandbox, "other");
+    with_planted_recipient(&sandbox, "a.yaml", &other);
+    let verify = |found: &str| {
+        let run = sandbox.run(&["verify", "--values", "a.yaml"]);
+        assert_eq!(run.stdout, format!("a.yaml: {found}\n"), "{}", run.stderr);
+        run.fails(54);
+    };
+    verify("recipients changed");
+    // Nor where comments are let be beside them.
+    let respelled = sandbox.read("a.yaml").replacen("a: ", "a:   ", 1);
+    sandbox.write("a.yaml", &respelled);
+    verify("recipients changed, respelled");
 }
 
 #[test]
