@@ -12,6 +12,7 @@ use super::stray;
 use super::tally::Tally;
 use super::walk::{Leaf, walk};
 use crate::crypto::encrypted_value;
+use crate::crypto::mac::MacText;
 use crate::crypto::notes;
 use crate::crypto::seal::{SealTag, Tags};
 use crate::document::Document;
@@ -121,7 +122,7 @@ impl DecryptedFile {
         keys: &FileKeys,
         lastmodified: &str,
         nonces: Nonces,
-    ) -> Result<(Edits, crate::crypto::mac::MacText, SealTag), FileError> {
+    ) -> Result<(Edits, MacText, SealTag), FileError> {
         let doc = &self.file.doc;
         let values = &self.opened.values;
         let opened = by_node(values);
@@ -177,8 +178,8 @@ impl DecryptedFile {
         Ok((edits, mac, tree))
     }
 
-    /// The same data key, wrapped for other recipients. Values, `mac` text and `lastmodified` stay;
-    /// of the seal only the recipients' tag and the mark change.
+    /// The same data key, wrapped for other recipients, whom the caller knows to be right. Values, `mac`
+    /// text and `lastmodified` stay; of the seal only the recipients' tag and the mark change.
     ///
     /// # Errors
     ///
@@ -187,16 +188,11 @@ impl DecryptedFile {
         &self,
         groups: Vec<KeyGroup>,
         shamir_threshold: usize,
-        vouched: bool,
     ) -> Result<String, FileError> {
         let mut metadata = self.file.metadata.with_groups(groups, shamir_threshold);
         if let (Some(nonce), true) = (self.opened.nonce, self.outcome().marked) {
             let lastmodified = metadata.lastmodified().seconds();
-            let recipients = if vouched {
-                self.keys.seal.recipients_tag(&metadata.recipients_view())
-            } else {
-                SealTag::NONE
-            };
+            let recipients = self.keys.seal.recipients_tag(&metadata.recipients_view());
             let tags = Tags { recipients, ..nonce.tags };
             let mac = seal_mac(&self.keys, tags, &lastmodified, self.opened.mac.as_str());
             metadata = metadata.with_mac(&mac);

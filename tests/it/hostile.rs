@@ -290,7 +290,7 @@ fn entries_in_later_documents_are_seen_but_for_true_copies() {
     assert_eq!(opened.outcome().verdict(), Verdict::Sealed);
     // They would no longer be copies.
     let groups = opened.encrypted().metadata().groups().to_vec();
-    let updated = opened.with_recipients(groups, 0, true).expect("writes");
+    let updated = opened.with_recipients(groups, 0).expect("writes");
     assert_eq!(updated.matches("sops:").count(), 1);
     assert_eq!(open(&updated, Format::Yaml).expect("opens").outcome().verdict(), Verdict::Sealed);
 }
