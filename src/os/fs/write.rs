@@ -140,8 +140,7 @@ pub enum WriteError {
 ///
 /// If it could not be written; the old file stands.
 pub fn replace(path: &Path, content: &[u8], before: Before<'_>) -> Result<Written, WriteError> {
-    let job = Job { path, content, before, private: false };
-    replace_all_by(&Machine, &[job]).pop().unwrap_or(Err(WriteError::Busy))
+    replace_one(Job { path, content, before, private: false })
 }
 
 /// Writes a new file that its owner alone can read, whole or not at all.
@@ -150,8 +149,11 @@ pub fn replace(path: &Path, content: &[u8], before: Before<'_>) -> Result<Writte
 ///
 /// If it could not be written, or something stands there already.
 pub fn create_private(path: &Path, content: &[u8]) -> Result<Written, WriteError> {
-    let job = Job { path, content, before: Before::Nothing, private: true };
-    replace_all_by(&Machine, &[job]).pop().unwrap_or(Err(WriteError::Busy))
+    replace_one(Job { path, content, before: Before::Nothing, private: true })
+}
+
+fn replace_one(job: Job<'_>) -> Result<Written, WriteError> {
+    replace_all_by(&Machine, &[job]).pop().expect("one job has one result")
 }
 
 /// Writes many files, each whole or not at all; one result per job, in their order.
