@@ -5,7 +5,7 @@ use super::encrypt::{Draft, Place, Recipients, Vouching, seal_mac, sealing_time}
 use super::encrypted::{EncryptedFile, check_keys};
 use super::error::{FileError, position_of};
 use super::metadata_text;
-use super::open::{by_node, text_tag};
+use super::open::{Verify, by_node, open, text_tag};
 use super::outcome::Vouch;
 use super::seal::{FileKeys, Nonces, Seen, scalar_at};
 use super::stray;
@@ -201,7 +201,17 @@ impl DecryptedFile {
         let again = EncryptedFile::parse(text, self.file.written_format())?;
         let tree = metadata.to_tree_in_place();
         let updated = metadata_text::update(again, &tree)?;
-        if !metadata_text::same(&updated.doc.tree(updated.block)?, &tree) {
+        let same = metadata_text::same(&updated.doc.tree(updated.block)?, &tree);
+        // What stood in the metadata went, and comments belong to whatever stands around them. The
+        // MAC is held against the file where it was before.
+        let reopened = open(&updated, &self.keys, Verify::No)?;
+        let was = self.outcome();
+        let vouched = !was.marked || reopened.outcome.recipients == Vouch::Good;
+        if !same
+            || !vouched
+            || reopened.outcome.marked != was.marked
+            || reopened.plain.text() != self.opened.plain.text()
+        {
             return Err(FileError::Check { position: position_of(&updated.doc, updated.block) });
         }
         Ok(updated.doc.into_text())
