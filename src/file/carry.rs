@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use crate::text::Span;
-use crate::value::{Scalar, ScalarType};
+use crate::value::ScalarType;
 
 /// One sealed leaf of the version before.
 #[derive(Clone, Copy)]
@@ -20,8 +20,6 @@ pub(crate) struct OldToken<'a> {
     pub(crate) offset: usize,
     /// Whether it stands between brackets.
     pub(crate) flow: bool,
-    /// The type of the value as it is printed.
-    pub(crate) kind: ScalarType,
     /// The type that the token declares: sops seals a float that is printed as an integer.
     pub(crate) declared: ScalarType,
 }
@@ -85,19 +83,11 @@ impl<'a> Carry<'a> {
     }
 
     /// The old token of this value: of equal ones that which stood in its place, else the first.
-    pub(crate) fn take(
-        &mut self,
-        identity: &[u8; 32],
-        scalar: &Scalar<'_>,
-        place: Span,
-    ) -> Option<OldToken<'a>> {
+    pub(crate) fn take(&mut self, identity: &[u8; 32], place: Span) -> Option<OldToken<'a>> {
         let equal = self.tokens.get_mut(identity)?;
         let there = self.alignment.old_offset(place).and_then(|offset| equal.at(offset));
         let index = there.or_else(|| equal.first())?;
         let (old, taken) = equal.tokens.get_mut(index)?;
-        if old.kind != scalar.kind {
-            return None;
-        }
         *taken = Taken::Yes;
         Some(*old)
     }
@@ -122,7 +112,7 @@ impl Equal<'_> {
 mod tests {
     use super::{Alignment, Carry, OldToken};
     use crate::text::Span;
-    use crate::value::{Scalar, ScalarType};
+    use crate::value::ScalarType;
 
     #[test]
     fn of_many_equal_values_each_takes_the_token_of_its_place_else_the_first() {
@@ -138,7 +128,6 @@ mod tests {
                     plain: "v",
                     offset: n + 1,
                     flow: false,
-                    kind: ScalarType::Str,
                     declared: ScalarType::Str,
                 };
                 carry.add([0; 32], old);
@@ -146,8 +135,7 @@ mod tests {
             let places = new.char_indices().filter(|&(_, c)| c == 'v').map(|(at, _)| at);
             places
                 .map(|at| {
-                    let value = Scalar::new(ScalarType::Str, b"v");
-                    let old = carry.take(&[0; 32], &value, Span::new(at, at + 1));
+                    let old = carry.take(&[0; 32], Span::new(at, at + 1));
                     old.map(|old| old.token.parse::<usize>().expect("a number"))
                 })
                 .collect::<Vec<_>>()

@@ -247,7 +247,7 @@ impl DecryptedFile {
                 let (plain, offset) = plain.remove(&start).unwrap_or_default();
                 let flow = in_flow(doc, place.node);
                 let declared = scalar.kind;
-                let old = OldToken { token, source, plain, offset, flow, kind, declared };
+                let old = OldToken { token, source, plain, offset, flow, declared };
                 carry.add(identity, old);
             }
             Ok(())
