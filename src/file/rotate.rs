@@ -7,8 +7,8 @@ use super::error::{FileError, position_of};
 use super::metadata_text;
 use super::open::{Verify, by_node, open, text_tag};
 use super::outcome::Vouch;
+use super::removal;
 use super::seal::{FileKeys, Nonces, Seen, scalar_at};
-use super::stray;
 use super::tally::Tally;
 use super::walk::{Leaf, walk};
 use crate::crypto::encrypted_value;
@@ -80,7 +80,7 @@ impl DecryptedFile {
             metadata = metadata.with_spelling(Some(&list));
         }
         let format = self.file.written_format();
-        let edits = edits.merge(&stray::removal(&self.file));
+        let edits = edits.merge(&removal::of_stray(&self.file));
         let rotated = EncryptedFile::parse(edits.apply(self.file.text()), format)?;
         let rotated = metadata_text::update(rotated, &metadata.to_tree_in_place())?;
         let text = rotated.text().to_owned();
@@ -197,7 +197,7 @@ impl DecryptedFile {
             let mac = seal_mac(&self.keys, tags, &lastmodified, self.opened.mac.as_str());
             metadata = metadata.with_mac(&mac);
         }
-        let text = stray::removal(&self.file).apply(self.file.text());
+        let text = removal::of_stray(&self.file).apply(self.file.text());
         let again = EncryptedFile::parse(text, self.file.written_format())?;
         let tree = metadata.to_tree_in_place();
         let updated = metadata_text::update(again, &tree)?;
