@@ -78,6 +78,25 @@ fn integrity_is_the_strictest_of_all_who_ask() {
 }
 
 #[test]
+fn who_asks_for_more_than_the_mac_does_not_have_it_ignored() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    // Without the check of the MAC it would be that of another tool.
+    let changed = sandbox.read("a.yaml").replacen("c_unencrypted: 3", "c_unencrypted: 4", 1);
+    sandbox.write("a.yaml", &changed);
+    let ignore = ["decrypt", "--ignore-mac", "a.yaml"];
+    sandbox.run(&ignore).ok();
+    sandbox.run(&[&ignore[..], &["--integrity", "mac"]].concat()).ok();
+    for asked in ["values", "sealed"] {
+        let stderr = sandbox.run(&[&ignore[..], &["--integrity", asked]].concat()).fails(51);
+        assert!(stderr.contains("the MAC does not match"), "{stderr}");
+    }
+    let sandbox = sandbox.with("WAXSEAL_INTEGRITY", "values");
+    let stderr = sandbox.run(&ignore).fails(51);
+    assert!(stderr.contains("the MAC does not match"), "{stderr}");
+}
+
+#[test]
 fn what_is_moved_or_added_is_broken_everywhere() {
     let sandbox = Sandbox::new();
     sandbox.sealed("a.yaml", PLAIN);
