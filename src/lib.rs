@@ -43,6 +43,7 @@ pub mod os;
 pub mod path;
 pub mod policy;
 pub mod secret;
+#[cfg(feature = "cli")]
 mod shown;
 pub mod text;
 pub mod timestamp;

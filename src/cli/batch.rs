@@ -14,7 +14,7 @@ use super::context::Ctx;
 use super::error::Error;
 use super::exit::{self, Exit};
 use crate::os::fs::{
-    Before, Job, WriteError, Written, interrupted_copy, make_folders, name, place, replace,
+    Before, Job, Swept, WriteError, Written, interrupted_copy, make_folders, name, place, replace,
     replace_all,
 };
 use crate::os::threads::side_by_side;
@@ -126,7 +126,7 @@ fn run_distinct(
         Order::SideBySide => (CHUNK, thread::available_parallelism().map_or(1, usize::from)),
     };
     let mut told = Told::default();
-    let mut places = HashSet::new();
+    let mut places = Places::default();
     let mut done = 0;
     for files in files.chunks(chunk) {
         if told.unheard.is_some() {
@@ -170,7 +170,7 @@ fn distinct(files: &[PathBuf], key: impl Fn(&Path) -> PathBuf) -> Vec<PathBuf> {
 /// Tells what came of standard input.
 pub(crate) fn one(ctx: &Ctx, result: Result<Done, Error>) -> Exit {
     let results = [result];
-    let written = write_all(&results, &mut HashSet::new());
+    let written = write_all(&results, &mut Places::default());
     let mut told = Told::default();
     for (result, written) in results.iter().zip(written) {
         told.tell(ctx, result, written);
@@ -254,22 +254,29 @@ impl Told {
     }
 }
 
+/// Where one run was.
+#[derive(Default)]
+struct Places {
+    written: HashSet<PathBuf>,
+    swept: Swept,
+}
+
 /// Writes what is to be written; for each file what should be known, or why it was not written.
 ///
-/// `places`: where this run has written. Nothing is written twice: one result would be lost.
+/// Nothing is written twice: one result would be lost.
 fn write_all(
     results: &[Result<Done, Error>],
-    places: &mut HashSet<PathBuf>,
+    places: &mut Places,
 ) -> Vec<Result<Vec<String>, Error>> {
     let writes: Vec<Option<Result<&Write, Error>>> = results
         .iter()
         .map(|result| {
             let write = result.as_ref().ok()?.write.as_ref()?;
-            Some(write.check_place(places).map(|()| write))
+            Some(write.check_place(&mut places.written).map(|()| write))
         })
         .collect();
     let jobs: Vec<Job<'_>> = writes.iter().flatten().flatten().map(|write| write.job()).collect();
-    let mut written = replace_all(&jobs).into_iter();
+    let mut written = replace_all(&jobs, &mut places.swept).into_iter();
     writes
         .into_iter()
         .map(|write| {

@@ -18,6 +18,7 @@ use crate::document::{Document, Format};
 use crate::file::{self, Consent, EncryptOptions, EncryptedFile, FileError, Verdict};
 use crate::keys::MasterKey;
 use crate::metadata::Metadata;
+use crate::os::fs;
 use crate::shown;
 
 /// Encrypt files, to standard output if nothing else is said
@@ -87,7 +88,22 @@ fn encrypt(
         None => Input::stdin(name, args.input_type)?,
     };
     let shown = input.shown().to_owned();
+    if let Some(path) = path {
+        refuse_torn(path, &input.text).map_err(|error| error.about(&shown))?;
+    }
     encrypt_input(ctx, args, target, input).map_err(|error| error.about(&shown))
+}
+
+/// A MAC tells a torn file from a whole one; a plaintext has none.
+fn refuse_torn(path: &Path, text: &str) -> Result<(), Error> {
+    let Some(copy) = fs::interrupted_copy(path) else { return Ok(()) };
+    // The writer had written all of it.
+    if fs::read(&copy).is_ok_and(|whole| whole == text) {
+        return Ok(());
+    }
+    let problem = "may hold parts of two versions: an interrupted write left a copy beside it";
+    Err(Error::new(exit::CANNOT_READ, problem)
+        .hint("if the file is right, remove the copy; if not, put the copy in its place"))
 }
 
 fn encrypt_input(

@@ -133,7 +133,7 @@ fn with_keys(ctx: &Ctx, opened: &Opened, rule: &Rule, threshold: usize) -> Resul
     };
     opened
         .file
-        .with_recipients(groups, threshold, true)
+        .with_recipients(groups, threshold)
         .map_err(|error| explain::file(&error, Role::Encrypted))
 }
 

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use crate::text::Span;
-use crate::value::{Scalar, ScalarType};
+use crate::value::ScalarType;
 
 /// One sealed leaf of the version before.
 #[derive(Clone, Copy)]
@@ -16,12 +16,10 @@ pub(crate) struct OldToken<'a> {
     pub(crate) source: &'a str,
     /// What `decrypt` prints in its place.
     pub(crate) plain: &'a str,
-    /// Where that stands in the old plaintext.
-    pub(crate) offset: usize,
+    /// Where that ends in the old plaintext.
+    pub(crate) end: usize,
     /// Whether it stands between brackets.
     pub(crate) flow: bool,
-    /// The type of the value as it is printed.
-    pub(crate) kind: ScalarType,
     /// The type that the token declares: sops seals a float that is printed as an integer.
     pub(crate) declared: ScalarType,
 }
@@ -45,12 +43,12 @@ impl Alignment {
         Self { before, behind, old: old.len(), new: new.len() }
     }
 
-    /// Where an unchanged place of the new text stood in the old one.
-    fn old_offset(&self, new: Span) -> Option<usize> {
+    /// Where what stands in an unchanged place of the new text ended in the old one.
+    fn old_end(&self, new: Span) -> Option<usize> {
         if new.end() <= self.before {
-            return Some(new.start());
+            return Some(new.end());
         }
-        (new.start() >= self.new - self.behind).then(|| new.start() + self.old - self.new)
+        (new.start() >= self.new - self.behind).then(|| new.end() + self.old - self.new)
     }
 }
 
@@ -61,7 +59,7 @@ pub(crate) struct Carry<'a> {
     alignment: Alignment,
 }
 
-/// Tokens that stand for the same, in the order of the text.
+/// Tokens that stand for the same, in the order of the text: by where they end.
 #[derive(Default)]
 struct Equal<'a> {
     tokens: Vec<(OldToken<'a>, Taken)>,
@@ -85,28 +83,20 @@ impl<'a> Carry<'a> {
     }
 
     /// The old token of this value: of equal ones that which stood in its place, else the first.
-    pub(crate) fn take(
-        &mut self,
-        identity: &[u8; 32],
-        scalar: &Scalar<'_>,
-        place: Span,
-    ) -> Option<OldToken<'a>> {
+    pub(crate) fn take(&mut self, identity: &[u8; 32], place: Span) -> Option<OldToken<'a>> {
         let equal = self.tokens.get_mut(identity)?;
-        let there = self.alignment.old_offset(place).and_then(|offset| equal.at(offset));
+        let there = self.alignment.old_end(place).and_then(|end| equal.at(end));
         let index = there.or_else(|| equal.first())?;
         let (old, taken) = equal.tokens.get_mut(index)?;
-        if old.kind != scalar.kind {
-            return None;
-        }
         *taken = Taken::Yes;
         Some(*old)
     }
 }
 
 impl Equal<'_> {
-    /// The one that stood at this offset, if nobody has it.
-    fn at(&self, offset: usize) -> Option<usize> {
-        let index = self.tokens.binary_search_by_key(&offset, |(old, _)| old.offset).ok()?;
+    /// The one that ended at this offset, if nobody has it.
+    fn at(&self, end: usize) -> Option<usize> {
+        let index = self.tokens.binary_search_by_key(&end, |(old, _)| old.end).ok()?;
         (self.tokens[index].1 == Taken::No).then_some(index)
     }
 
@@ -122,7 +112,7 @@ impl Equal<'_> {
 mod tests {
     use super::{Alignment, Carry, OldToken};
     use crate::text::Span;
-    use crate::value::{Scalar, ScalarType};
+    use crate::value::ScalarType;
 
     #[test]
     fn of_many_equal_values_each_takes_the_token_of_its_place_else_the_first() {
@@ -136,9 +126,8 @@ mod tests {
                     token,
                     source: token,
                     plain: "v",
-                    offset: n + 1,
+                    end: n + 2,
                     flow: false,
-                    kind: ScalarType::Str,
                     declared: ScalarType::Str,
                 };
                 carry.add([0; 32], old);
@@ -146,8 +135,7 @@ mod tests {
             let places = new.char_indices().filter(|&(_, c)| c == 'v').map(|(at, _)| at);
             places
                 .map(|at| {
-                    let value = Scalar::new(ScalarType::Str, b"v");
-                    let old = carry.take(&[0; 32], &value, Span::new(at, at + 1));
+                    let old = carry.take(&[0; 32], Span::new(at, at + 1));
                     old.map(|old| old.token.parse::<usize>().expect("a number"))
                 })
                 .collect::<Vec<_>>()

@@ -208,14 +208,16 @@ impl DecryptedFile {
     fn carry<'a>(&'a self, text: &str, edits: &'a Edits) -> Result<Carry<'a>, FileError> {
         let doc = &self.file.doc;
         let opened = by_node(&self.opened.values);
-        // Where each edit starts in the encrypted file: what it writes, and where in the plaintext.
+        // Where each edit ends in the encrypted file: where it starts, what it writes, and where that
+        // ends in the plaintext.
         let mut plain = HashMap::with_capacity(edits.len());
         let (mut removed, mut added) = (0, 0);
         for (span, text) in edits.iter() {
-            plain.insert(span.start(), (text, span.start() + added - removed));
             removed += span.len();
             added += text.len();
+            plain.insert(span.end(), (span.start(), text, span.end() + added - removed));
         }
+        let mut last = 0;
         let mut carry = Carry::new(Alignment::of(self.opened.plain.text(), text));
         walk(doc, self.file.metadata.policy(), Some(&self.file.skip), |place| {
             let Some(&index) = opened.get(&place.node).filter(|_| place.alias.is_none()) else {
@@ -241,13 +243,19 @@ impl DecryptedFile {
                     text.is_some_and(|text| is_bare(text, style, source))
                 });
             if let Some(token) = token {
-                // A comment that stands as a list item, as sops writes it, becomes a comment line: no
-                // edit starts at its token, and its source is not taken over.
-                let start = doc.node(place.node).span().start();
-                let (plain, offset) = plain.remove(&start).unwrap_or_default();
+                let span = doc.node(place.node).span();
+                let (plain, end) = match plain.remove(&span.end()) {
+                    Some((start, text, end)) if start == span.start() => (text, end),
+                    // More goes than the token, whose source is not taken over: the dash of a comment
+                    // that stands as a list item, as sops writes it; or a note brings a tag back.
+                    Some((_, _, end)) => ("", end),
+                    // An alias brings it back together with others.
+                    None => ("", last),
+                };
+                last = end;
                 let flow = in_flow(doc, place.node);
                 let declared = scalar.kind;
-                let old = OldToken { token, source, plain, offset, flow, kind, declared };
+                let old = OldToken { token, source, plain, end, flow, declared };
                 carry.add(identity, old);
             }
             Ok(())

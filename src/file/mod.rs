@@ -18,6 +18,7 @@ mod metadata_text;
 mod open;
 mod outcome;
 mod plain_check;
+mod removal;
 mod rotate;
 mod seal;
 mod sealed_check;

@@ -48,7 +48,7 @@ pub(crate) fn check(
             continue;
         }
         let node = doc.node(id);
-        let noted = sites.noted.contains_key(&id);
+        let noted = sites.noted.contains(&id);
         // A note can bring a tag back that the token could not keep, and moves properties.
         if matches!(node.kind(), NodeKind::Tag | NodeKind::Anchor) {
             if plain_ids.peek().is_some_and(|&at| plain.node(at).kind() == node.kind()) {

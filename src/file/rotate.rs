@@ -5,13 +5,14 @@ use super::encrypt::{Draft, Place, Recipients, Vouching, seal_mac, sealing_time}
 use super::encrypted::{EncryptedFile, check_keys};
 use super::error::{FileError, position_of};
 use super::metadata_text;
-use super::open::{by_node, text_tag};
+use super::open::{Verify, by_node, open, text_tag};
 use super::outcome::Vouch;
+use super::removal;
 use super::seal::{FileKeys, Nonces, Seen, scalar_at};
-use super::stray;
 use super::tally::Tally;
 use super::walk::{Leaf, walk};
 use crate::crypto::encrypted_value;
+use crate::crypto::mac::MacText;
 use crate::crypto::notes;
 use crate::crypto::seal::{SealTag, Tags};
 use crate::document::Document;
@@ -79,7 +80,7 @@ impl DecryptedFile {
             metadata = metadata.with_spelling(Some(&list));
         }
         let format = self.file.written_format();
-        let edits = edits.merge(&stray::removal(&self.file));
+        let edits = edits.merge(&removal::of_stray(&self.file));
         let rotated = EncryptedFile::parse(edits.apply(self.file.text()), format)?;
         let rotated = metadata_text::update(rotated, &metadata.to_tree_in_place())?;
         let text = rotated.text().to_owned();
@@ -121,7 +122,7 @@ impl DecryptedFile {
         keys: &FileKeys,
         lastmodified: &str,
         nonces: Nonces,
-    ) -> Result<(Edits, crate::crypto::mac::MacText, SealTag), FileError> {
+    ) -> Result<(Edits, MacText, SealTag), FileError> {
         let doc = &self.file.doc;
         let values = &self.opened.values;
         let opened = by_node(values);
@@ -177,8 +178,8 @@ impl DecryptedFile {
         Ok((edits, mac, tree))
     }
 
-    /// The same data key, wrapped for other recipients. Values, `mac` text and `lastmodified` stay;
-    /// of the seal only the recipients' tag and the mark change.
+    /// The same data key, wrapped for other recipients, whom the caller knows to be right. Values, `mac`
+    /// text and `lastmodified` stay; of the seal only the recipients' tag and the mark change.
     ///
     /// # Errors
     ///
@@ -187,25 +188,30 @@ impl DecryptedFile {
         &self,
         groups: Vec<KeyGroup>,
         shamir_threshold: usize,
-        vouched: bool,
     ) -> Result<String, FileError> {
         let mut metadata = self.file.metadata.with_groups(groups, shamir_threshold);
         if let (Some(nonce), true) = (self.opened.nonce, self.outcome().marked) {
             let lastmodified = metadata.lastmodified().seconds();
-            let recipients = if vouched {
-                self.keys.seal.recipients_tag(&metadata.recipients_view())
-            } else {
-                SealTag::NONE
-            };
+            let recipients = self.keys.seal.recipients_tag(&metadata.recipients_view());
             let tags = Tags { recipients, ..nonce.tags };
             let mac = seal_mac(&self.keys, tags, &lastmodified, self.opened.mac.as_str());
             metadata = metadata.with_mac(&mac);
         }
-        let text = stray::removal(&self.file).apply(self.file.text());
+        let text = removal::of_stray(&self.file).apply(self.file.text());
         let again = EncryptedFile::parse(text, self.file.written_format())?;
         let tree = metadata.to_tree_in_place();
         let updated = metadata_text::update(again, &tree)?;
-        if !metadata_text::same(&updated.doc.tree(updated.block)?, &tree) {
+        let same = metadata_text::same(&updated.doc.tree(updated.block)?, &tree);
+        // What stood in the metadata went, and comments belong to whatever stands around them. The
+        // MAC is held against the file where it was before.
+        let reopened = open(&updated, &self.keys, Verify::No)?;
+        let was = self.outcome();
+        let vouched = !was.marked || reopened.outcome.recipients == Vouch::Good;
+        if !same
+            || !vouched
+            || reopened.outcome.marked != was.marked
+            || reopened.plain.text() != self.opened.plain.text()
+        {
             return Err(FileError::Check { position: position_of(&updated.doc, updated.block) });
         }
         Ok(updated.doc.into_text())

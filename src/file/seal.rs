@@ -164,10 +164,8 @@ impl Sealer<'_, '_, '_, '_> {
         let scalar = found.scalar();
         let earlier = if self.can_repeat(place) { self.seen.count(&prepared.identity) } else { 0 };
         let span = self.doc.node(place.node).span();
-        let carried = self
-            .carry
-            .as_deref_mut()
-            .and_then(|carry| carry.take(&prepared.identity, &scalar, span));
+        let carried =
+            self.carry.as_deref_mut().and_then(|carry| carry.take(&prepared.identity, span));
         let declared = carried.map_or(scalar.kind, |old| old.declared);
         self.tally.leaf(place, declared, &scalar.bytes, true);
         let token = match (&carried, prepared.token) {

@@ -4,16 +4,16 @@
 //! note counts only if every value is exactly the decrypted one there; else the canonical spelling
 //! is written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::beside::both;
 use super::encrypted::EncryptedFile;
 use super::error::{FileError, position_of};
 use super::open::{Opened, Values};
 use super::plain_check;
+use super::removal::Removal;
 use super::seal::FileKeys;
 use super::skip::Skip;
-use super::stray;
 use super::stream::WORTH_THREADS;
 use crate::crypto::notes::{self, NoteKind, SpellingNote};
 use crate::document::subtree_end;
@@ -161,7 +161,7 @@ const ONE_BY_ONE: usize = 8;
 #[derive(Default)]
 pub(crate) struct PlainSites {
     /// Leaves whose spelling came from a note: they must come out exactly.
-    pub(crate) noted: HashMap<NodeId, ()>,
+    pub(crate) noted: HashSet<NodeId>,
     /// Expanded aliases that became aliases again: the root of what was expanded, and where its
     /// subtree ends.
     pub(crate) aliased: Vec<(NodeId, usize)>,
@@ -265,7 +265,7 @@ fn write_places(
             if note.starts_with(['!', '&']) {
                 span = Span::new(doc.properties_start(opened.node), span.end());
             }
-            sites.noted.insert(opened.node, ());
+            sites.noted.insert(opened.node);
             put(span, &|out| out.push_str(note));
             continue;
         }
@@ -277,7 +277,7 @@ fn write_places(
     {
         let span = doc.node(node).span();
         removal.before(&mut put, span.start());
-        sites.noted.insert(node, ());
+        sites.noted.insert(node);
         put(span, &|out| out.push_str(note));
     }
     removal.before(&mut put, usize::MAX);
@@ -309,56 +309,6 @@ fn noted_in_the_open(file: &EncryptedFile, values: &Values, notes: &Notes) -> Op
         .copied()
         .filter(|&node| file.doc.node(node).kind() == NodeKind::Scalar)
         .find(|&node| last.is_none_or(|last| node > last))
-}
-
-/// The edits that take the metadata out, handed over in the order of the text.
-struct Removal {
-    spans: Vec<(Span, String)>,
-    next: usize,
-}
-
-impl Removal {
-    fn new(file: &EncryptedFile) -> Self {
-        let mut spans: Vec<(Span, String)> = file
-            .entries
-            .iter()
-            .flat_map(|&entry| {
-                let edits = file.doc.remove(entry);
-                edits.iter().map(|(span, text)| (span, text.to_owned())).collect::<Vec<_>>()
-            })
-            .collect();
-        spans.sort_by_key(|(span, _)| span.start());
-        let inside = |at: usize| {
-            let before = spans.partition_point(|(span, _)| span.start() <= at);
-            before.checked_sub(1).is_some_and(|last| spans[last].0.range().contains(&at))
-        };
-        let lines = stray::comments(file).map(|comment| stray::comment_span(&file.doc, comment));
-        let stray: Vec<Span> = lines.filter(|line| !inside(line.start())).collect();
-        spans.extend(stray.into_iter().map(|line| (line, String::new())));
-        spans.sort_by_key(|(span, _)| span.start());
-        if let Some((_, text)) = spans.first_mut().filter(|_| file.leaves_braces) {
-            text.push_str("{}\n");
-        }
-        Self { spans, next: 0 }
-    }
-
-    fn edits(&self) -> Result<Edits, Overlap> {
-        if self.spans.is_sorted_by(|(before, _), (behind, _)| before.end() <= behind.start()) {
-            let mut edits = Edits::new();
-            self.spans.iter().for_each(|(span, text)| edits.push(*span, text));
-            return Ok(edits);
-        }
-        Err(Overlap)
-    }
-
-    fn before(&mut self, put: &mut impl FnMut(Span, &dyn Fn(&mut String)), offset: usize) {
-        while let Some((span, text)) = self.spans.get(self.next)
-            && span.start() < offset
-        {
-            put(*span, &|out| out.push_str(text));
-            self.next += 1;
-        }
-    }
 }
 
 fn write_comment(values: &Values, opened: &Opened, out: &mut String) {

@@ -7,9 +7,8 @@
 
 use super::encrypted::EncryptedFile;
 use super::metadata_text::same;
-use crate::document::{Document, Format, NodeId, NodeKind, Style, subtree_end};
+use crate::document::{Format, NodeId, NodeKind, Style, subtree_end};
 use crate::metadata::BLOCK;
-use crate::text::{Edits, Span};
 
 /// Whether a token, as a scalar or comment of this style gives it, is followed by nothing, and stands
 /// in its source as it is: with an escape in it (`ENC\u005b…`) whoever looks for tokens misses it.
@@ -35,19 +34,20 @@ pub(crate) fn any(file: &EncryptedFile) -> bool {
 
 /// Sops writes the whole metadata into every document.
 fn copies_are_true(file: &EncryptedFile) -> bool {
-    let mut later = later_entries(file).peekable();
-    if later.peek().is_none() {
+    let later = later_entries(file);
+    if later.is_empty() {
         return true;
     }
     let Ok(block) = file.doc.tree(file.block) else { return false };
-    later.all(|entry| {
+    later.iter().all(|&entry| {
         let value = file.doc.value_of(entry);
         value.and_then(|value| file.doc.tree(value).ok()).is_some_and(|tree| same(&tree, &block))
     })
 }
 
-fn later_entries(file: &EncryptedFile) -> impl Iterator<Item = NodeId> + '_ {
-    file.entries.iter().skip(1).copied()
+/// Those behind that of the first document.
+pub(crate) fn later_entries(file: &EncryptedFile) -> &[NodeId] {
+    file.entries.get(1..).unwrap_or_default()
 }
 
 /// The comments that are left out together with the metadata.
@@ -61,46 +61,4 @@ pub(crate) fn comments(file: &EncryptedFile) -> impl Iterator<Item = NodeId> + '
     let left_out =
         |id: &NodeId| doc.node(*id).kind() == NodeKind::Comment && file.skip.contains(*id);
     file.entries.iter().flat_map(all).filter(left_out)
-}
-
-/// The edits that take all of it out, true copies of the metadata as well: they would soon be false.
-pub(crate) fn removal(file: &EncryptedFile) -> Edits {
-    let doc = &file.doc;
-    let mut spans: Vec<(Span, String)> = Vec::new();
-    for entry in later_entries(file) {
-        spans.extend(doc.remove(entry).iter().map(|(span, text)| (span, text.to_owned())));
-    }
-    let entries = spans.len();
-    for comment in comments(file) {
-        let span = comment_span(doc, comment);
-        // Those of later entries go with them.
-        let before = spans[..entries].partition_point(|(it, _)| it.start() <= span.start());
-        if before.checked_sub(1).is_none_or(|last| spans[last].0.end() <= span.start()) {
-            spans.push((span, String::new()));
-        }
-    }
-    spans.sort_by_key(|(span, _)| span.start());
-    let mut edits = Edits::new();
-    for (span, text) in spans {
-        edits.push(span, &text);
-    }
-    edits
-}
-
-/// A comment with its line, or with the space before it.
-pub(crate) fn comment_span(doc: &Document, comment: NodeId) -> Span {
-    let text = doc.text();
-    let span = doc.node(comment).span();
-    let line = text[..span.start()].rfind(['\n', '\r']).map_or(0, |at| at + 1);
-    let before = text[line..span.start()].trim_end_matches([' ', '\t']);
-    if !before.is_empty() {
-        return Span::new(line + before.len(), span.end());
-    }
-    let behind = &text[span.end()..];
-    let line_break = match behind.as_bytes() {
-        [b'\r', b'\n', ..] => 2,
-        [b'\r' | b'\n', ..] => 1,
-        _ => 0,
-    };
-    Span::new(line, span.end() + line_break)
 }

@@ -290,7 +290,7 @@ fn entries_in_later_documents_are_seen_but_for_true_copies() {
     assert_eq!(opened.outcome().verdict(), Verdict::Sealed);
     // They would no longer be copies.
     let groups = opened.encrypted().metadata().groups().to_vec();
-    let updated = opened.with_recipients(groups, 0, true).expect("writes");
+    let updated = opened.with_recipients(groups, 0).expect("writes");
     assert_eq!(updated.matches("sops:").count(), 1);
     assert_eq!(open(&updated, Format::Yaml).expect("opens").outcome().verdict(), Verdict::Sealed);
 }
@@ -321,6 +321,74 @@ fn a_comment_without_text_in_a_list_is_sealed_and_comes_back() {
         let opened = open(without, Format::Yaml).expect("opens");
         assert_eq!(opened.document().text().replace("# \n", "#\n"), text.replace("# \n", "#\n"));
     }
+}
+
+/// A key that stands twice splits a map, which the tag of the tree does not see.
+#[test]
+fn a_map_that_was_split_is_broken_to_a_review_too() {
+    for (format, plain, before, insert) in [
+        (Format::Yaml, "a:\n  b: 1\n  c: 2\n", "  c:", "a:\n  c:"),
+        (Format::Json, "{\"p\": {\"d\": 1, \"e\": 2}}\n", ", \"e\"", "}, \"p\": {\"e\""),
+    ] {
+        let sealed = seal(plain, format).expect("seals");
+        let split = sealed.replacen(before, insert, 1);
+        assert_ne!(split, sealed);
+        let file = || EncryptedFile::parse(split.clone(), format).expect("parses");
+        let error = file().decrypt(&data_key()).err();
+        assert!(matches!(error, Some(FileError::Broken)), "{error:?}");
+        let opened = file().decrypt_unverified(&data_key()).expect("each value opens");
+        assert_eq!(opened.outcome().verdict(), Verdict::Broken);
+    }
+}
+
+/// The line of a file that holds its spelling notes.
+fn notes_of(sealed: &str) -> &str {
+    sealed.lines().find(|line| line.contains("spelling")).expect("notes")
+}
+
+/// Notes of another version open, and are for other values.
+#[test]
+fn a_note_for_another_value_is_not_believed() {
+    for (format, plain, other) in [
+        (Format::Yaml, "a: 0x1F\n", "a: 0x1E\n"),
+        (Format::Yaml, "a: \"\\u00e9\"\n", "a: \"\\u00e8\"\n"),
+        (Format::Yaml, "a: >\n  x\n  y\n", "a: >\n  x\n  z\n"),
+        // The same bytes of another type.
+        (Format::Yaml, "a: +1\n", "a: \"\\x31\"\n"),
+        (Format::Json, "{\n\"a\": \"\\u00e9\"\n}\n", "{\n\"a\": \"\\u00e8\"\n}\n"),
+        (Format::Toml, "a = 0x1F\n", "a = 0x1E\n"),
+    ] {
+        let sealed = [plain, other].map(|text| seal(text, format).expect("seals"));
+        let [notes, others] = [&sealed[0], &sealed[1]].map(|sealed| notes_of(sealed));
+        let swapped = sealed[0].replace(notes, others);
+        assert_ne!(swapped, sealed[0], "{plain}");
+        let opened = open(&swapped, format).expect("opens");
+        assert_eq!(opened.outcome().verdict(), Verdict::Respelled, "{plain}");
+        let values = |text: &str| {
+            let doc = Document::parse(text.to_owned(), format).expect("valid");
+            let scalars = doc.ids().filter(|&id| doc.node(id).kind() == NodeKind::Scalar);
+            scalars.map(|id| doc.scalar(id).expect("a value").into_owned()).collect::<Vec<_>>()
+        };
+        let read = opened.document().text();
+        assert_eq!(values(read), values(plain), "{read}");
+    }
+}
+
+/// What is set elsewhere leaves no token behind that is for another path: sops would not open it.
+#[test]
+fn a_comment_that_was_moved_is_sealed_anew_for_its_place() {
+    let sealed = seal("# c\na:\n  b: 1\nd: 2\n", Format::Yaml).expect("seals");
+    let (comment, rest) = sealed.split_once('\n').expect("a line");
+    assert!(comment.ends_with("type:comment]"), "{sealed}");
+    let moved = rest.replacen("a:\n", &format!("a:\n  {comment}\n"), 1);
+    let opened = open(&moved, Format::Yaml).expect("opens");
+    assert_eq!(opened.document().text(), "a:\n  # c\n  b: 1\nd: 2\n");
+    let changed = opened.document().text().replace("d: 2", "d: 3");
+    let written = opened.reencrypt(changed.clone(), Nonces::Derived, now(), Consent::AsBefore);
+    let written = written.expect("seals");
+    assert!(!written.contains(comment), "{written}");
+    assert_eq!(written.matches(",type:comment]").count(), 1);
+    assert_eq!(open(&written, Format::Yaml).expect("opens").document().text(), changed);
 }
 
 #[test]

@@ -534,7 +534,7 @@ fn other_recipients_change_the_recipients_only() {
             groups().iter().flat_map(|group| group.keys().to_vec()).collect();
         keys.push(more);
         let changed =
-            opened.with_recipients(vec![KeyGroup::new(keys)], 0, true).expect("other recipients");
+            opened.with_recipients(vec![KeyGroup::new(keys)], 0).expect("other recipients");
         opens_as(&changed, format, text);
         let (old, new) = (tokens(&sealed), tokens(&changed));
         assert_eq!(old.len(), new.len());

@@ -1,9 +1,9 @@
 //! Byte-exact: `decrypt(encrypt(x)) == x`, for every document that can be sealed.
 
 use waxseal::document::Format;
-use waxseal::file::Verdict;
+use waxseal::file::{Consent, Nonces, Verdict};
 
-use crate::support::{corpus, open, seal};
+use crate::support::{corpus, now, open, seal};
 
 #[track_caller]
 fn check(text: &str, format: Format) {
@@ -92,6 +92,30 @@ fn toml_of_every_shape_comes_back() {
         "d = 1985-06-18 17:02:60\nt = 23:59:60.5\n",
     ] {
         check(text, Format::Toml);
+    }
+}
+
+/// Each has a token of its own, and a tag that a note brings back stands before some of them.
+#[test]
+fn of_equal_values_those_that_stay_keep_their_lines() {
+    for (text, gone) in [
+        ("l:\n- 3\n- !!int \"3\"\n- !!int \"3\"\n- 3\nz: 1\n", "- 3\n"),
+        ("l:\n- !!int \"3\"\n- 3\n- &x !!int \"3\"\n- 3\nz: 1\n", "- !!int \"3\"\n"),
+        ("l:\n# c\n- 3\n# c\n- 3\n# c\n- 3\nz: 1\n", "# c\n"),
+    ] {
+        let opened = open(&seal(text, Format::Yaml).expect("seals"), Format::Yaml).expect("opens");
+        let changed = text.replacen(gone, "", 1);
+        let written = opened
+            .reencrypt(changed.clone(), Nonces::Derived, now(), Consent::AsBefore)
+            .expect("seals again");
+        assert_eq!(open(&written, Format::Yaml).expect("opens").document().text(), changed);
+        let lines = |text: &str| -> Vec<String> {
+            let data = text.split("sops:").next().unwrap_or_default();
+            data.lines().map(str::to_owned).collect()
+        };
+        let (mut old, new) = (lines(opened.encrypted().text()), lines(&written));
+        old.remove(text.lines().position(|line| gone.trim_end() == line).expect("there"));
+        assert_eq!(old, new, "{text}");
     }
 }
 

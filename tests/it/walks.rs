@@ -391,7 +391,7 @@ impl Walk<'_> {
                 let opened = self.open()?;
                 let recipients = &self.sops.recipients[..1 + self.dice.roll(2)];
                 let groups = self.sops.wrap(&self.key, recipients);
-                Some(opened.with_recipients(groups, 0, true).map_err(|error| error.to_string())?)
+                Some(opened.with_recipients(groups, 0).map_err(|error| error.to_string())?)
             }
             Move::FromPlain => {
                 let text = self.open()?.document().text().to_owned();

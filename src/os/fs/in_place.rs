@@ -6,8 +6,9 @@
 //! whole new content is on the disk beside the file, as `.NAME.waxseal-copy`, and the space for it
 //! is reserved where the file system can do that; it is removed when the file holds all of it. After
 //! an error the old content is put back. After a kill in between the file may be torn, which every
-//! command notices (it does not parse, or its MAC does not match) and says where the copy is
-//! ([`interrupted_copy`]). A program that reads meanwhile may see a part of both.
+//! command notices (it does not parse, its MAC does not match; `encrypt`, whose plaintext has no MAC,
+//! looks for the copy) and says where the copy is ([`interrupted_copy`]). A program that reads
+//! meanwhile may see a part of both.
 //!
 //! A file whose directory takes no new file is left alone: there is no place for the copy.
 

@@ -23,5 +23,5 @@ pub use self::in_place::interrupted_copy;
 pub use self::read::{ReadError, read, read_bytes};
 pub use self::target::{name, place};
 pub use self::write::{
-    Before, Job, Note, WriteError, Written, create_private, replace, replace_all,
+    Before, Job, Note, Swept, WriteError, Written, create_private, replace, replace_all,
 };

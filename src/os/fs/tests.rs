@@ -11,7 +11,7 @@ use super::steps::Steps;
 use super::temp::path_for;
 use super::write::replace_all_by;
 use super::{
-    Before, Job, Note, ReadError, WriteError, interrupted_copy, name, place, read, replace,
+    Before, Job, Note, ReadError, Swept, WriteError, interrupted_copy, name, place, read, replace,
     replace_all,
 };
 
@@ -489,6 +489,26 @@ fn what_killed_runs_left_goes_with_the_next_write_in_the_directory() {
     assert_eq!(names(dir.path()), [".c.yaml.waxseal-part", ".d.waxseal-copy", "file.yaml"]);
 }
 
+/// A directory of many files is not listed for each few of them.
+#[test]
+fn one_run_looks_once_for_what_killed_runs_left() {
+    let (dir, path) = directory_with_old();
+    let mut swept = Swept::default();
+    let write = |content, swept: &mut Swept| {
+        let job = Job { path: &path, content, before: Before::Anything, private: false };
+        replace_all(&[job], swept).remove(0).expect("replaced").notes.clear();
+    };
+    let left = |name: &str| fs::write(dir.path().join(name), "plaintext").expect("written");
+    left(".a.yaml.waxseal-part");
+    write(NEW, &mut swept);
+    assert_eq!(names(dir.path()), ["file.yaml"]);
+    left(".b.yaml.waxseal-part");
+    write(OLD, &mut swept);
+    assert_eq!(names(dir.path()), [".b.yaml.waxseal-part", "file.yaml"]);
+    write(NEW, &mut Swept::default());
+    assert_eq!(names(dir.path()), ["file.yaml"]);
+}
+
 #[test]
 fn every_path_to_a_file_has_one_place() {
     let (dir, path) = directory_with_old();
@@ -733,7 +753,7 @@ fn many_files_are_written_at_once() {
     for before in [Before::Nothing, Before::Content(NEW)] {
         let jobs: Vec<_> =
             paths.iter().map(|path| Job { path, content: NEW, before, private: false }).collect();
-        let results = replace_all(&jobs);
+        let results = replace_all(&jobs, &mut Swept::default());
         assert_eq!(results.len(), 500);
         assert!(results.iter().all(Result::is_ok));
     }

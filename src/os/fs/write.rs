@@ -7,7 +7,7 @@
 //! by itself is overwritten (`in_place`). What is no regular file (a pipe, a terminal, `/dev/null`,
 //! `/dev/stdout`) is written to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -147,8 +147,7 @@ pub enum WriteError {
 ///
 /// If it could not be written; the old file stands.
 pub fn replace(path: &Path, content: &[u8], before: Before<'_>) -> Result<Written, WriteError> {
-    let job = Job { path, content, before, private: false };
-    replace_all_by(&Machine, &[job]).pop().unwrap_or(Err(WriteError::Busy))
+    replace_one(Job { path, content, before, private: false })
 }
 
 /// Writes a new file that its owner alone can read, whole or not at all.
@@ -157,8 +156,11 @@ pub fn replace(path: &Path, content: &[u8], before: Before<'_>) -> Result<Writte
 ///
 /// If it could not be written, or something stands there already.
 pub fn create_private(path: &Path, content: &[u8]) -> Result<Written, WriteError> {
-    let job = Job { path, content, before: Before::Nothing, private: true };
-    replace_all_by(&Machine, &[job]).pop().unwrap_or(Err(WriteError::Busy))
+    replace_one(Job { path, content, before: Before::Nothing, private: true })
+}
+
+fn replace_one(job: Job<'_>) -> Result<Written, WriteError> {
+    replace_all_by(&Machine, &[job]).pop().expect("one job has one result")
 }
 
 /// Writes many files, each whole or not at all; one result per job, in their order.
@@ -166,18 +168,34 @@ pub fn create_private(path: &Path, content: &[u8]) -> Result<Written, WriteError
 /// All are written and synced before the first is renamed. Syncing waits for the disk, so that it
 /// is done by several threads; each directory is synced once. The paths are of distinct files.
 #[must_use]
-pub fn replace_all(jobs: &[Job<'_>]) -> Vec<Result<Written, WriteError>> {
-    replace_all_by(&Machine, jobs)
+pub fn replace_all(jobs: &[Job<'_>], swept: &mut Swept) -> Vec<Result<Written, WriteError>> {
+    replace_chunks(&Machine, jobs, swept)
 }
+
+/// The directories where one run has removed what killed runs left: each is listed once.
+#[derive(Debug, Default)]
+pub struct Swept(BTreeSet<PathBuf>);
 
 pub(super) fn replace_all_by(
     steps: &impl Steps,
     jobs: &[Job<'_>],
 ) -> Vec<Result<Written, WriteError>> {
-    jobs.chunks(OPEN_FILES).flat_map(|jobs| replace_some(steps, jobs)).collect()
+    replace_chunks(steps, jobs, &mut Swept::default())
 }
 
-fn replace_some(steps: &impl Steps, jobs: &[Job<'_>]) -> Vec<Result<Written, WriteError>> {
+fn replace_chunks(
+    steps: &impl Steps,
+    jobs: &[Job<'_>],
+    swept: &mut Swept,
+) -> Vec<Result<Written, WriteError>> {
+    jobs.chunks(OPEN_FILES).flat_map(|jobs| replace_some(steps, jobs, swept)).collect()
+}
+
+fn replace_some(
+    steps: &impl Steps,
+    jobs: &[Job<'_>],
+    swept: &mut Swept,
+) -> Vec<Result<Written, WriteError>> {
     let prepared = side_by_side(jobs, threads(jobs.len(), CPU_THREADS), |job| {
         let progress = prepare(steps, job).unwrap_or_else(|error| Progress::Done(Err(error)));
         if let Progress::Prepared(file) = &progress
@@ -225,7 +243,9 @@ fn replace_some(steps: &impl Steps, jobs: &[Job<'_>]) -> Vec<Result<Written, Wri
             drop(temp);
             let directory = parent(&target).to_owned();
             let synced = directories.entry(directory).or_insert_with_key(|directory| {
-                remove_all_left(directory);
+                if swept.0.insert(directory.clone()) {
+                    remove_all_left(directory);
+                }
                 sync_directory(steps, directory)
             });
             match synced {

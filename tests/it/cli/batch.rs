@@ -119,6 +119,61 @@ fn a_file_with_several_names_is_worked_on_once() {
 }
 
 #[test]
+fn what_another_program_wrote_meanwhile_is_left_to_it() {
+    let sandbox = Sandbox::new();
+    let keys = sandbox.home().join(".config/sops/age/keys.txt");
+    fs::rename(keys, sandbox.path("keys.txt")).expect("moved");
+    // It is asked for the identity once the file was read.
+    sandbox.write("meanwhile", "echo '# meanwhile' >> a.yaml\ncat keys.txt\n");
+    let sandbox = sandbox.with("SOPS_AGE_KEY_CMD", "sh meanwhile");
+    for words in [
+        &["set", "a.yaml", "[\"a\"]", "2"][..],
+        &["unset", "a.yaml", "[\"a\"]"],
+        &["rotate", "-i", "a.yaml"],
+        &["decrypt", "-i", "a.yaml"],
+    ] {
+        sandbox.sealed("a.yaml", "a: 1\nb: 2\n");
+        let theirs = format!("{}# meanwhile\n", sandbox.read("a.yaml"));
+        let stderr = sandbox.run(words).fails(3);
+        assert_eq!(
+            stderr, "error: a.yaml: was changed by another program meanwhile\n",
+            "{words:?}"
+        );
+        assert_eq!(sandbox.read("a.yaml"), theirs, "{words:?}");
+    }
+}
+
+/// What a killed run left of a file that is mounted by itself: no MAC tells that a plaintext is torn.
+#[test]
+fn a_plaintext_that_may_be_torn_is_not_sealed() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.yaml", "a: 1\nb: 1\n");
+    sandbox.write(".a.yaml.waxseal-copy", "a: 1\nb: 2\n");
+    for words in [&["encrypt", "-i", "a.yaml"][..], &["encrypt", "a.yaml"]] {
+        let run = sandbox.run(words);
+        expect![[r#"
+            exit 2
+            --- stderr
+            error: a.yaml: may hold parts of two versions: an interrupted write left a copy beside it
+            hint: if the file is right, remove the copy; if not, put the copy in its place
+            hint: its last writer was interrupted: .a.yaml.waxseal-copy holds what it was to be, whole
+        "#]]
+        .assert_eq(&sandbox.transcript(&run));
+    }
+    assert_eq!(sandbox.read("a.yaml"), "a: 1\nb: 1\n");
+    // It was killed when all was written.
+    sandbox.write("a.yaml", "a: 1\nb: 2\n");
+    sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
+    // A sealed file is told by its MAC, whatever stands beside it.
+    sandbox.run(&["decrypt", "-i", "a.yaml"]).ok();
+    sandbox.sealed("a.yaml", "a: 1\nb: 2\n");
+    let torn = sandbox.read("a.yaml").replacen("a: ENC[", "c: ENC[", 1);
+    sandbox.write("a.yaml", &torn);
+    let stderr = sandbox.run(&["decrypt", "-i", "a.yaml"]).fails(25);
+    assert!(stderr.contains(".a.yaml.waxseal-copy holds what it was to be, whole"), "{stderr}");
+}
+
+#[test]
 fn where_a_folder_is_a_symlink_two_files_are_two() {
     let sandbox = Sandbox::new();
     sandbox.write("a.yaml", "a: 1\n");

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use expect_test::expect;
 
 use super::keys::{somebody, with_planted_recipient};
-use super::{Sandbox, tokens};
+use super::{Sandbox, text, tokens};
 
 const PLAIN: &str = "# mine\na: 'one'\nb: 2 # two\n";
 
@@ -192,6 +192,66 @@ fn a_kept_edit_vouches_for_no_recipient_that_its_file_does_not() {
     let run = sandbox.run(&["verify", "a.yaml.edit-2.json"]);
     assert_eq!(run.stdout, "a.yaml.edit-2.json: recipients unvouched\n", "{}", run.stderr);
     assert_ne!(run.code, Some(0));
+}
+
+/// A folder with a file by sops and the identity for it.
+fn with_a_file_by_sops(script: &str) -> Sandbox {
+    let sandbox = Sandbox::bare().editor(script);
+    sandbox.write("keys.txt", include_str!("../../../testdata/sops/keys.txt"));
+    sandbox.write("a.yaml", include_str!("../../../testdata/sops/encrypted-regex.yaml"));
+    let keys = text(&sandbox.path("keys.txt"));
+    sandbox.with("SOPS_AGE_KEY_FILE", &keys)
+}
+
+#[test]
+fn a_kept_edit_of_a_file_by_sops_gets_a_new_data_key_once_it_is_resealed() {
+    let sandbox = with_a_file_by_sops("echo x: 1 > \"$1\"; exit 3");
+    let stderr = sandbox.run(&["edit", "a.yaml"]).fails(201);
+    assert_eq!(kept(&sandbox, &stderr, "data", "a.yaml.edit.json"), "x: 1\n");
+    let run = sandbox.run(&["verify", "a.yaml.edit.json"]);
+    assert_eq!(run.stdout, "a.yaml.edit.json: recipients unvouched\n", "{}", run.stderr);
+    let before = sandbox.read("a.yaml.edit.json");
+    sandbox.run(&["reseal", "--yes", "a.yaml.edit.json"]).ok();
+    let after = sandbox.read("a.yaml.edit.json");
+    let sealed = sandbox.run(&["verify", "--keys", "a.yaml.edit.json"]).ok();
+    assert!(sealed.starts_with("a.yaml.edit.json: sealed\n"), "{sealed}");
+    // Under the same data key the same value would be the same ciphertext.
+    assert_eq!(tokens(&before).len(), 2);
+    assert_ne!(tokens(&before)[0], tokens(&after)[0]);
+}
+
+#[test]
+fn a_broken_file_is_shown_to_no_editor_though_the_mac_is_ignored() {
+    let sandbox = Sandbox::new().editor("touch opened; sed -i s/one/uno/ \"$1\"");
+    sandbox.sealed("a.yaml", PLAIN);
+    // An empty map is no value to the MAC of sops: only the seal sees it.
+    let broken = sandbox.read("a.yaml").replacen("\nb: ", "\nd: {}\nb: ", 1);
+    sandbox.write("a.yaml", &broken);
+    sandbox.run(&["decrypt", "--ignore-mac", "a.yaml"]).ok();
+    sandbox.run(&["edit", "--ignore-mac", "a.yaml"]).fails(51);
+    assert!(!sandbox.path("opened").exists());
+    assert_eq!(sandbox.read("a.yaml"), broken);
+}
+
+#[test]
+fn a_planted_comment_does_not_put_what_is_edited_in_the_open() {
+    let sandbox = Sandbox::new().editor("sed -i \"s/$FROM/hunter2/\" \"$1\"");
+    sandbox.write("a.yaml", "x: 0\n# seal\na: one\nb: two\n");
+    sandbox.run(&["encrypt", "-i", "--encrypted-comment-regex", "seal", "a.yaml"]).ok();
+    // As far as anybody knows a comment above `b` is gone.
+    let changed = sandbox.read("a.yaml").replace("\nb: two", "\nb:  two");
+    sandbox.write("a.yaml", &changed);
+    let sandbox = sandbox.with("FROM", "two");
+    let stderr = sandbox.run(&["edit", "a.yaml"]).fails(53);
+    assert!(stderr.contains("[\"b\"] would stay in the open"), "{stderr}");
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+    assert_eq!(sandbox.read("a.yaml"), changed);
+    let edit = kept(&sandbox, &stderr, "data", "a.yaml.edit.json");
+    assert_eq!(edit, "x: 0\n# seal\na: one\nb:  hunter2\n");
+    // What stays sealed is nobody's concern.
+    let sandbox = sandbox.with("FROM", "one");
+    sandbox.run(&["edit", "a.yaml"]).ok();
+    assert!(!sandbox.read("a.yaml").contains("hunter2"));
 }
 
 #[test]

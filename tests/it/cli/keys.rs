@@ -86,6 +86,33 @@ fn rotate_refuses_recipients_that_somebody_planted() {
 }
 
 #[test]
+fn rotate_vouches_for_nothing_that_nobody_vouched_for() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: 1\nb: 2\n");
+    sandbox.write("a.yaml", &format!("# planted\n{}", sandbox.read("a.yaml")));
+    sandbox.run(&["rotate", "-i", "a.yaml"]).ok();
+    assert_eq!(sandbox.run(&["verify", "a.yaml"]).code, Some(53));
+    sandbox.run(&["verify", "--values", "a.yaml"]).ok();
+
+    // Neither for the text nor for the recipients of another tool: here no rule names them. What
+    // has its metadata in several documents is written anew.
+    let sandbox = Sandbox::bare();
+    sandbox.write("keys.txt", include_str!("../../../testdata/sops/keys.txt"));
+    let keys = text(&sandbox.path("keys.txt"));
+    let sandbox = sandbox.with("SOPS_AGE_KEY_FILE", &keys);
+    for by_sops in [
+        include_str!("../../../testdata/sops/encrypted-regex.yaml"),
+        include_str!("../../../testdata/sops/documents.yaml"),
+    ] {
+        sandbox.write("a.yaml", by_sops);
+        assert_eq!(sandbox.run(&["verify", "a.yaml"]).code, Some(55));
+        sandbox.run(&["rotate", "-i", "a.yaml"]).ok();
+        assert_eq!(sandbox.run(&["verify", "a.yaml"]).code, Some(53), "the text");
+        assert_eq!(sandbox.run(&["verify", "--values", "a.yaml"]).code, Some(54), "recipients");
+    }
+}
+
+#[test]
 fn updatekeys_shows_what_changes_and_keeps_every_value() {
     let sandbox = Sandbox::new();
     let other = somebody(&sandbox, "other");

@@ -17,12 +17,16 @@ fn a_secret_is_not_emptied_by_a_program_that_failed() {
     sandbox.sealed("a.yaml", PLAIN);
     sandbox.write("nothing", "");
     let sealed = sandbox.read("a.yaml");
-    check(&sandbox, &["set", "--value-stdin", "--value-text", "a.yaml", "[\"a\"]"], &expect![[r#"
+    check(
+        &sandbox,
+        &["set", "--value-stdin", "--value-text", "a.yaml", "[\"a\"]"],
+        &expect![[r#"
         exit 7
         --- stderr
         error: the value is empty: whatever should have written it failed?
         hint: an empty text, if one is meant, is the JSON '""'
-    "#]]);
+    "#]],
+    );
     sandbox.run(&["set", "--value-file", "--value-text", "a.yaml", "[\"a\"]", "nothing"]).fails(7);
     assert_eq!(sandbox.read("a.yaml"), sealed);
     sandbox.run(&["set", "--value-text", "a.yaml", "[\"a\"]", ""]).ok();
@@ -62,12 +66,16 @@ fn an_identity_in_the_wrong_place_is_not_shown() {
 fn a_value_that_looks_like_a_flag_is_not_shown() {
     let sandbox = Sandbox::new();
     sandbox.sealed("a.yaml", PLAIN);
-    check(&sandbox, &["set", "a.yaml", "[\"a\"]", "--value-text", "--hunter2"], &expect![[r#"
+    check(
+        &sandbox,
+        &["set", "a.yaml", "[\"a\"]", "--value-text", "--hunter2"],
+        &expect![[r#"
         exit 1
         --- stderr
         error: a word that begins with a dash is no flag of `set`
         hint: a value that begins with one goes behind `--`: waxseal set -- FILE INDEX VALUE
-    "#]]);
+    "#]],
+    );
     sandbox.run(&["set", "--value-text", "--", "a.yaml", "[\"a\"]", "--hunter2"]).ok();
     // A slip of the finger is.
     assert!(sandbox.run(&["set", "--value-txt", "a.yaml"]).fails(1).contains("--value-text"));
@@ -91,11 +99,15 @@ fn an_editor_that_removes_the_text_changes_nothing() {
     let sandbox = Sandbox::new().editor("rm \"$1\"");
     sandbox.sealed("a.yaml", PLAIN);
     let sealed = sandbox.read("a.yaml");
-    check(&sandbox, &["edit", "a.yaml"], &expect![[r#"
+    check(
+        &sandbox,
+        &["edit", "a.yaml"],
+        &expect![[r#"
         exit 2
         --- stderr
         error: a.yaml: the editor left no text behind: nothing was changed
-    "#]]);
+    "#]],
+    );
     assert_eq!(sandbox.read("a.yaml"), sealed);
 }
 
@@ -103,36 +115,52 @@ fn an_editor_that_removes_the_text_changes_nothing() {
 fn a_dash_is_no_name_for_a_result() {
     let sandbox = Sandbox::new();
     sandbox.sealed("a.yaml", PLAIN);
-    check(&sandbox, &["decrypt", "--output", "-", "a.yaml"], &expect![[r#"
+    check(
+        &sandbox,
+        &["decrypt", "--output", "-", "a.yaml"],
+        &expect![[r#"
         exit 8
         --- stderr
         error: --output - would make a file called `-`: leave it out for standard output, or write ./-
-    "#]]);
+    "#]],
+    );
     sandbox.run(&["decrypt", "--output", "./-", "a.yaml"]).ok();
     assert_eq!(sandbox.read("-"), PLAIN);
-    check(&sandbox, &["encrypt", "-i"], &expect![[r#"
+    check(
+        &sandbox,
+        &["encrypt", "-i"],
+        &expect![[r#"
         exit 8
         --- stderr
         error: no file is named, and standard input cannot be replaced: --in-place FILE
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn words_that_set_cannot_place_are_counted_not_shown() {
     let sandbox = Sandbox::new();
     sandbox.sealed("a.yaml", PLAIN);
-    check(&sandbox, &["set", "a.yaml", "[\"a\"]", "hunter2", "hunter3"], &expect![[r#"
+    check(
+        &sandbox,
+        &["set", "a.yaml", "[\"a\"]", "hunter2", "hunter3"],
+        &expect![[r#"
         exit 7
         --- stderr
         error: too many words behind the key path: set takes FILE INDEX VALUE; with --value-stdin, FILE INDEX
         hint: a value of several words stands in quotes: '"two words"'
-    "#]]);
-    check(&sandbox, &["set", "a.yaml", "\"hunter2\"", "[\"a\"]"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["set", "a.yaml", "\"hunter2\"", "[\"a\"]"],
+        &expect![[r#"
         exit 7
         --- stderr
         error: the key path: a piece of the path does not end with ']'; write ["key"][0]
         hint: in single quotes for the shell, and before the value: '["key"][0]'
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -141,36 +169,59 @@ fn hints_name_what_helps() {
     sandbox.sealed("a.yaml", PLAIN);
     let sealed = sandbox.read("a.yaml");
     sandbox.write("b.yaml", sealed.split("sops:").next().expect("a start"));
-    check(&sandbox, &["decrypt", "b.yaml"], &expect![[r#"
+    check(
+        &sandbox,
+        &["decrypt", "b.yaml"],
+        &expect![[r#"
         exit 1
         --- stderr
         error: b.yaml: sops metadata not found
         hint: its values are encrypted, but the `sops` entry that opens them is gone: take it back from an earlier version, git log -p shows it
-    "#]]);
-    check(&sandbox, &["decrypt", ".sops.yaml"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["decrypt", ".sops.yaml"],
+        &expect![[r#"
         exit 1
         --- stderr
         error: .sops.yaml: sops metadata not found
         hint: this is the configuration: it says who can open which file, and is not encrypted
-    "#]]);
-    check(&sandbox, &["set", "a.yaml", "[\"sops\"]", "1"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["set", "a.yaml", "[\"sops\"]", "1"],
+        &expect![[r#"
         exit 203
         --- stderr
         error: a.yaml: line 3, column 1: the file already has a top-level entry called 'sops'
         hint: `sops` at the top of a file is where its metadata stands: give that entry another name; what is encrypted already is changed with `waxseal edit`, `set` or `rotate`
-    "#]]);
-    check(&sandbox, &["rotate", "-i", "--add-age", "bob", "a.yaml"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["rotate", "-i", "--add-age", "bob", "a.yaml"],
+        &expect![[r#"
         exit 1
         --- stderr
         error: --add-age, age recipient 1: unknown recipient type: an age recipient begins with age1, ssh-ed25519 or ssh-rsa
-    "#]]);
-    check(&sandbox, &["decrypt", "--verbose", "a.yaml"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["decrypt", "--verbose", "a.yaml"],
+        &expect![[r#"
         exit 1
         --- stderr
         error: unexpected argument '--verbose' found
         hint: there is nothing of that kind in waxseal: leave it out
-    "#]]);
-    check(&sandbox, &["decrypt", "--hunter2", "a.yaml"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &sandbox,
+        &["decrypt", "--hunter2", "a.yaml"],
+        &expect![[r#"
         exit 1
         --- stderr
         error: unexpected argument '--hunter2' found
@@ -178,5 +229,6 @@ fn hints_name_what_helps() {
         Usage: waxseal decrypt [OPTIONS] [FILES]...
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
 }

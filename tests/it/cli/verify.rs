@@ -3,6 +3,7 @@
 use expect_test::expect;
 
 use super::Sandbox;
+use super::keys::{somebody, with_planted_recipient};
 
 const PLAIN: &str = "a: one\nb: two\nc_unencrypted: 3 # said\n";
 
@@ -33,6 +34,24 @@ fn comments_and_spelling_are_reported() {
 }
 
 #[test]
+fn values_alone_forgive_no_changed_recipients() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    let other = somebody(&sandbox, "other");
+    with_planted_recipient(&sandbox, "a.yaml", &other);
+    let verify = |found: &str| {
+        let run = sandbox.run(&["verify", "--values", "a.yaml"]);
+        assert_eq!(run.stdout, format!("a.yaml: {found}\n"), "{}", run.stderr);
+        run.fails(54);
+    };
+    verify("recipients changed");
+    // Nor where comments are let be beside them.
+    let respelled = sandbox.read("a.yaml").replacen("a: ", "a:   ", 1);
+    sandbox.write("a.yaml", &respelled);
+    verify("recipients changed, respelled");
+}
+
+#[test]
 fn integrity_is_the_strictest_of_all_who_ask() {
     let sandbox = Sandbox::new();
     sandbox.sealed("a.yaml", PLAIN);
@@ -56,6 +75,25 @@ fn integrity_is_the_strictest_of_all_who_ask() {
     sandbox.run(&["decrypt", "--config", "/dev/null", "a.yaml"]).ok();
     let sandbox = sandbox.with("WAXSEAL_INTEGRITY", "sealed");
     sandbox.run(&["decrypt", "--config", "/dev/null", "a.yaml"]).fails(53);
+}
+
+#[test]
+fn who_asks_for_more_than_the_mac_does_not_have_it_ignored() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", PLAIN);
+    // Without the check of the MAC it would be that of another tool.
+    let changed = sandbox.read("a.yaml").replacen("c_unencrypted: 3", "c_unencrypted: 4", 1);
+    sandbox.write("a.yaml", &changed);
+    let ignore = ["decrypt", "--ignore-mac", "a.yaml"];
+    sandbox.run(&ignore).ok();
+    sandbox.run(&[&ignore[..], &["--integrity", "mac"]].concat()).ok();
+    for asked in ["values", "sealed"] {
+        let stderr = sandbox.run(&[&ignore[..], &["--integrity", asked]].concat()).fails(51);
+        assert!(stderr.contains("the MAC does not match"), "{stderr}");
+    }
+    let sandbox = sandbox.with("WAXSEAL_INTEGRITY", "values");
+    let stderr = sandbox.run(&ignore).fails(51);
+    assert!(stderr.contains("the MAC does not match"), "{stderr}");
 }
 
 #[test]
