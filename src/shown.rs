@@ -1,82 +1,97 @@
-//! Names that somebody else chose, made fit for a message.
+//! Names that others chose, as messages show them: those of files above all.
 //!
-//! A repository can hold a file whose name moves the cursor or ends a line, and so fakes what `verify`
-//! says of another one; a user can put an identity where a path is expected. Neither reaches a terminal
-//! or a log.
+//! Invariants: nothing that is shown breaks a line, moves the cursor or turns the direction of a text,
+//! so that no name can fake a line of ours; a private key that stands where a name belongs is not shown.
 
-use std::fmt::{self, Display, Formatter, Write};
+use std::borrow::Cow;
+use std::fmt::{self, Write};
 use std::path::Path;
 
-/// What an identity begins with, in either case (age: the human-readable part of its Bech32 form).
-const IDENTITY: &str = "AGE-SECRET-KEY-";
-
-/// A name as a message shows it.
-pub(crate) struct Shown(String);
-
-/// The path of a file.
-pub(crate) fn path(path: &Path) -> Shown {
-    text(&path.to_string_lossy())
+/// What has a name to show.
+pub(crate) trait Show {
+    /// The name for a message; never one to open a file by.
+    fn shown(&self) -> Shown<'_>;
 }
 
-/// Any other text that is no word of ours.
-pub(crate) fn text(text: &str) -> Shown {
-    let upper = text.to_ascii_uppercase();
-    let mut shown = String::new();
-    let mut at = 0;
-    while let Some(found) = upper[at..].find(IDENTITY) {
-        let start = at + found;
-        let rest = &text[start + IDENTITY.len()..];
-        shown.push_str(&text[at..start]);
-        shown.push_str("<a private key>");
-        let key = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(rest.len());
-        at = start + IDENTITY.len() + key;
+impl Show for Path {
+    fn shown(&self) -> Shown<'_> {
+        Shown(self.to_string_lossy())
     }
-    shown.push_str(&text[at..]);
-    Shown(shown)
 }
 
-/// Whether a text holds an identity of age.
-pub(crate) fn holds_identity(text: &str) -> bool {
-    text.to_ascii_uppercase().contains(IDENTITY)
+impl Show for str {
+    fn shown(&self) -> Shown<'_> {
+        Shown(Cow::Borrowed(self))
+    }
 }
 
-impl Display for Shown {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+/// A name in a message.
+pub(crate) struct Shown<'a>(Cow<'a, str>);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if holds_private_key(&self.0) {
+            return f.write_str("(a private key)");
+        }
         for c in self.0.chars() {
-            // Those that turn the direction of a text fake a name as well.
-            let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            if c.is_control() || turns {
-                write!(f, "{}", c.escape_unicode())?;
-            } else {
-                f.write_char(c)?;
-            }
+            // As in key paths. Quotes and backslashes stay: names are often copied.
+            if is_active(c) { write!(f, "{}", c.escape_debug())? } else { f.write_char(c)? }
         }
         Ok(())
     }
 }
 
+/// What acts on a terminal instead of being seen.
+fn is_active(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
+        || matches!(c, '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Whether a text that should name something holds a private key of age or SSH instead.
+pub(crate) fn holds_private_key(text: &str) -> bool {
+    let marked = ["AGE-PLUGIN-", "PRIVATE KEY"].iter().any(|mark| text.contains(mark));
+    // age reads identities in small letters as well.
+    marked || text.to_ascii_uppercase().contains("AGE-SECRET-KEY-")
+}
+
+/// What to say of a private key in the place of a path.
+pub(crate) const MISPLACED: &str =
+    "a private key stands where a path is expected: SOPS_AGE_KEY takes age identities themselves";
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::{path, text};
+    use super::Show;
 
-    #[test]
-    fn a_name_cannot_fake_a_line_or_move_the_cursor() {
-        let shown = path(Path::new("a\nb: sealed\u{1b}[31m\r\u{202e}é ü.yaml")).to_string();
-        assert_eq!(shown, "a\\u{a}b: sealed\\u{1b}[31m\\u{d}\\u{202e}é ü.yaml");
+    #[track_caller]
+    fn check(name: &str, expect: &str) {
+        assert_eq!(Path::new(name).shown().to_string(), expect);
+        assert_eq!(name.shown().to_string(), expect);
     }
 
     #[test]
-    fn an_identity_in_the_place_of_a_path_is_not_shown() {
-        let key = "AGE-SECRET-KEY-1QQPQ0";
-        for (given, expect) in [
-            (key.to_owned(), "<a private key>"),
-            (format!("/home/me/{key}.txt"), "/home/me/<a private key>.txt"),
-            (format!("sh -c 'echo {}'", key.to_lowercase()), "sh -c 'echo <a private key>'"),
-            (format!("é{key},{key}"), "é<a private key>,<a private key>"),
-        ] {
-            assert_eq!(text(&given).to_string(), expect);
+    fn names_stay_as_they_are_where_they_can_be_seen() {
+        check("secrets/prod db.yaml", "secrets/prod db.yaml");
+        check("für \"alle\"\\'.yaml", "für \"alle\"\\'.yaml");
+        check("👩‍🚀.yaml", "👩‍🚀.yaml");
+    }
+
+    #[test]
+    fn no_name_acts_on_the_terminal() {
+        check("a\x1b[2K.yaml", "a\\u{1b}[2K.yaml");
+        check("a: sealed\nb.yaml", "a: sealed\\nb.yaml");
+        check("a\r\t\0\u{7f}\u{85}", "a\\r\\t\\0\\u{7f}\\u{85}");
+        check("a\u{202e}lmay.b", "a\\u{202e}lmay.b");
+    }
+
+    #[test]
+    fn a_private_key_is_no_name() {
+        for key in ["AGE-SECRET-KEY-1QQ", "x/age-secret-key-1qq", "AGE-PLUGIN-YUBIKEY-1Q"] {
+            check(key, "(a private key)");
         }
+        check("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl", "(a private key)");
+        check("age-plugin-yubikey.txt", "age-plugin-yubikey.txt");
     }
 }

@@ -167,7 +167,7 @@ impl fmt::Debug for Scalar<'_> {
 }
 
 /// A value with structure: what `set` inserts, what a conversion writes, what metadata is made of.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Tree {
     /// A leaf or null.
     Scalar(Scalar<'static>),

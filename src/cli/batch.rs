@@ -19,7 +19,7 @@ use crate::os::fs::{
 };
 use crate::os::threads::side_by_side;
 use crate::secret::Wiped;
-use crate::shown;
+use crate::shown::Show;
 
 /// What the work on one file gave.
 #[derive(Default)]
@@ -152,7 +152,7 @@ fn with_copy(error: Error, path: &Path) -> Error {
     match interrupted_copy(path) {
         Some(copy) => error.hint(format!(
             "its last writer was interrupted: {} holds what it was to be, whole",
-            shown::path(&copy)
+            copy.shown()
         )),
         None => error,
     }
@@ -284,7 +284,7 @@ fn write_all(
             let write = write?;
             match written.next() {
                 Some(Ok(written)) => {
-                    let path = shown::path(&write.path);
+                    let path = write.path.shown();
                     Ok(written.notes.iter().map(|note| format!("{path}: {note}")).collect())
                 }
                 Some(Err(error)) => Err(write_error(&error, &write.path)),

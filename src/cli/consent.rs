@@ -20,9 +20,7 @@ pub(crate) fn check_new_plain_values(opened: &Opened, sealed: &str) -> Result<()
     let encrypted = opened.file.encrypted();
     let outcome = opened.file.outcome();
     let by_comment = encrypted.metadata().policy().rule().subject() == RuleSubject::Comments;
-    // The tag of the text reads CRLF as LF, for git; to whoever looks for a comment's owner they differ.
-    let other_breaks = outcome.text_is_good() && opened.text().contains('\r');
-    let respelled = outcome.marked && outcome.tree && !outcome.text_is_good() || other_breaks;
+    let respelled = outcome.marked && outcome.tree && !outcome.text_is_good();
     if !by_comment || !respelled {
         return Ok(());
     }
@@ -37,9 +35,7 @@ pub(crate) fn check_new_plain_values(opened: &Opened, sealed: &str) -> Result<()
     };
     let path = new.path_of(place);
     // Not the words of the verdict: under `mac_only_encrypted` it does not look at comments.
-    let why = if other_breaks {
-        "its lines end in CRLF, for which nobody vouches; make that LF first"
-    } else if outcome.text == Vouch::Zero {
+    let why = if outcome.text == Vouch::Zero {
         "nobody vouches for the comments"
     } else {
         "comments, quoting or spacing were changed without the key"

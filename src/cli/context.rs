@@ -51,6 +51,7 @@ pub(crate) struct Ctx {
     config: Option<PathBuf>,
     rules: OnceLock<Result<Rules, Error>>,
     order: DecryptionOrder,
+    age: OnceLock<Arc<AgeIdentities>>,
     keyring: OnceLock<Keyring>,
 }
 
@@ -71,8 +72,8 @@ impl Ctx {
                 .map_err(|error| Error::of(exit::DUPLICATE_KIND, &error))?,
             None => DecryptionOrder::default(),
         };
-        let (rules, keyring) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { env, out, cwd, config, rules, order, keyring })
+        let (rules, age, keyring) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Ok(Self { env, out, cwd, config, rules, order, age, keyring })
     }
 
     /// The creation rules.
@@ -89,10 +90,21 @@ impl Ctx {
     /// All who can wrap and unwrap data keys.
     pub(crate) fn keyring(&self) -> &Keyring {
         self.keyring.get_or_init(|| {
-            let age = AgeIdentities::new(age_sources(&self.env), Arc::new(Terminal));
-            let services: Vec<Box<dyn KeyService>> = vec![Box::new(age)];
+            let services: Vec<Box<dyn KeyService>> = vec![Box::new(Arc::clone(self.age()))];
             Keyring::new(services, self.order.clone())
         })
+    }
+
+    fn age(&self) -> &Arc<AgeIdentities> {
+        let new = || AgeIdentities::new(age_sources(&self.env), Arc::new(Terminal));
+        self.age.get_or_init(|| Arc::new(new()))
+    }
+
+    /// Whether the user has identities and none of them is one that `names` says yes to; no, if that
+    /// cannot be told without asking anybody.
+    pub(crate) fn locks_out(&self, names: impl Fn(&str) -> bool) -> bool {
+        let own = self.age().own_recipients();
+        own.is_some_and(|own| !own.is_empty() && !own.iter().any(|recipient| names(recipient)))
     }
 
     /// Now.

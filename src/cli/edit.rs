@@ -30,7 +30,7 @@ use crate::os::fs;
 use crate::os::tty::{self, Stream, is_terminal};
 use crate::policy::Policy;
 use crate::secret::DataKey;
-use crate::shown;
+use crate::shown::Show;
 use crate::value::Tree;
 
 /// Edit files in your editor, decrypted; what you save is sealed
@@ -80,7 +80,7 @@ fn edit_old(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
         let sealed = opened
             .file
             .reencrypt(text.to_owned(), opened.nonces(), now, Consent::AsBefore)
-            .map_err(|error| explain::file(&error, Role::Plain))?;
+            .map_err(|error| explain::file(&error, Role::Changed))?;
         consent::check_new_plain_values(&opened, &sealed)?;
         Ok(sealed)
     };
@@ -104,6 +104,9 @@ fn edit_new(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
         return Err(write_error(&fs::WriteError::NoDirectory, path));
     }
     let plan = args.seal.plan(ctx, path)?;
+    if let Some(note) = plan.lockout(ctx) {
+        ctx.out.note(&format!("{}: {note}", path.shown()));
+    }
     let data_key = sealing::new_data_key()?;
     let groups = sealing::wrap(ctx, &plan.groups, &data_key)?;
     let session = Session::start(ctx, path, example(format))?;
@@ -134,7 +137,7 @@ fn seal_new(
         now: ctx.now()?,
     };
     let sealed = file::encrypt(text.to_owned(), format, data_key, &options)
-        .map_err(|error| explain::file(&error, Role::Plain))?;
+        .map_err(|error| explain::file(&error, Role::Changed))?;
     check_something_is_sealed(&sealed, format, plan)?;
     Ok(sealed)
 }
@@ -162,7 +165,11 @@ impl<'a> Session<'a> {
         let editor = Editor::of_user(&ctx.env).map_err(|error| editor_error(&error))?;
         // The editor sees by the name what it edits.
         let name = path.file_name().unwrap_or(OsStr::new("file"));
-        let on_signal = Box::new(|_| std::process::exit(i32::from(exit::GENERIC)));
+        let (out, shown) = (ctx.out, path.shown().to_string());
+        let on_signal = Box::new(move |_| {
+            out.line(&format!("{shown}: interrupted: the text is gone, nothing was changed"));
+            std::process::exit(i32::from(exit::GENERIC))
+        });
         let private = PrivateFile::create(&ctx.env, name, text, on_signal)
             .map_err(|error| editor_error(&error))?;
         let original = Zeroizing::new(text.to_owned());
@@ -182,8 +189,9 @@ impl<'a> Session<'a> {
                 .map_err(|error| self.keep_file(editor_error(&error), keep))?;
             let text = match self.private.read() {
                 Ok(text) => Zeroizing::new(text),
+                // There is nothing to go on with. The code is that of sops.
                 Err(fs::ReadError::NotFound) => {
-                    let text = "the editor left no text behind: nothing was changed";
+                    let text = "the editor removed the text: nothing was changed";
                     return Err(Error::new(exit::CANNOT_READ, text));
                 }
                 Err(error) => {
@@ -206,7 +214,7 @@ impl<'a> Session<'a> {
         match write.run() {
             Ok(written) => {
                 for note in written.notes {
-                    self.ctx.out.note(&format!("{}: {note}", shown::path(self.path)));
+                    self.ctx.out.note(&format!("{}: {note}", self.path.shown()));
                 }
                 Ok(())
             }
@@ -252,7 +260,7 @@ impl<'a> Session<'a> {
         match kept {
             Ok(path) => error.hint(format!(
                 "your edit is kept, sealed: waxseal decrypt --extract '[\"{key}\"]' {}{end}",
-                shown::path(&path)
+                path.shown()
             )),
             Err(other) => {
                 let why = other.render(Voice::Waxseal, false);

@@ -19,7 +19,7 @@ use crate::file::{self, Consent, EncryptOptions, EncryptedFile, FileError, Verdi
 use crate::keys::MasterKey;
 use crate::metadata::Metadata;
 use crate::os::fs;
-use crate::shown;
+use crate::shown::Show;
 
 /// Encrypt files, to standard output if nothing else is said
 ///
@@ -152,6 +152,7 @@ fn encrypt_input(
     }
     if ctx.out.stderr_is_terminal {
         notes.extend(notes_on(&sealed, to, &shown));
+        notes.extend(plan.lockout(ctx).map(|note| format!("{}: {note}", shown.shown())));
     }
     let Some(path) = path else {
         return Ok(Done { notes, ..Done::sealed(sealed) });
@@ -231,7 +232,7 @@ fn previous(
         Ok(opened) => return Ok(Some(opened)),
         Err(_) => "it cannot be decrypted",
     };
-    notes.push(format!("{}: {why}; every value is sealed anew", shown::path(path)));
+    notes.push(format!("{}: {why}; every value is sealed anew", path.shown()));
     Ok(None)
 }
 
@@ -256,7 +257,7 @@ fn notes_on(sealed: &str, format: Format, shown: &Path) -> Vec<String> {
         notes.push("no value in it is encrypted".to_owned());
     }
     notes.extend(plain::unread_by_sops(sealed, format));
-    notes.iter().map(|note| format!("{}: {note}", shown::path(shown))).collect()
+    notes.iter().map(|note| format!("{}: {note}", shown.shown())).collect()
 }
 
 /// Whether no value and no comment is sealed.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::exit::{self, Exit};
 use crate::keyservice::Looked;
-use crate::shown;
+use crate::keyservice::age::NOT_SET;
+use crate::shown::{MISPLACED, Show, holds_private_key};
 
 /// Why a command, or its work on one file, failed.
 #[derive(Clone, Debug)]
@@ -113,7 +114,7 @@ impl Error {
             out.push_str(headline);
             out.push_str("\n\n");
         }
-        let file = self.file.as_ref().map_or(String::new(), |it| format!("{}: ", shown::path(it)));
+        let file = self.file.as_ref().map_or(String::new(), |it| format!("{}: ", it.shown()));
         let text = match &self.source {
             Source::Text(text) => text,
             Source::NoKey(_) => "cannot recover the data key",
@@ -128,7 +129,9 @@ impl Error {
         if let Source::NoKey(report) = &self.source {
             report.render(&mut out);
         }
-        for hint in &self.hints {
+        let is_key = |file: &PathBuf| holds_private_key(&file.to_string_lossy());
+        let misplaced = self.file.as_ref().filter(|file| is_key(file)).map(|_| MISPLACED);
+        for hint in self.hints.iter().map(String::as_str).chain(misplaced) {
             let _ = writeln!(out, "{bold}hint:{plain} {hint}");
         }
         out
@@ -142,7 +145,7 @@ impl NoKey {
         for (key, why) in shown {
             let _ = writeln!(out, "  {key:width$}  {why}");
         }
-        let told: Vec<_> = self.looked.iter().filter(|place| place.outcome != "not set").collect();
+        let told: Vec<_> = self.looked.iter().filter(|place| place.outcome != NOT_SET).collect();
         if !told.is_empty() {
             let _ = writeln!(out, "  looked for identities in:");
         }
@@ -158,6 +161,7 @@ impl NoKey {
 
 /// A recipient is told by its ends.
 pub(crate) fn shorten(key: &str) -> String {
+    let key = &key.shown().to_string();
     let chars: Vec<char> = key.chars().collect();
     let is_age = key.starts_with("age1") && chars.len() > 20;
     if !is_age {

@@ -7,12 +7,15 @@ use super::error::{Error, NoKey};
 use super::exit;
 use crate::file::FileError;
 use crate::keyservice::{KeyError, KeyFailure, RecoverError, WrapError};
+use crate::os::git::GitError;
 
 /// What a text was taken for when it failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Role {
     /// A plaintext on its way to being sealed.
     Plain,
+    /// The plaintext of an encrypted file, as `edit` or `set` changed it.
+    Changed,
     /// An encrypted file.
     Encrypted,
 }
@@ -20,21 +23,31 @@ pub(crate) enum Role {
 /// An error about a text.
 pub(crate) fn file(error: &FileError, role: Role) -> Error {
     let parse = match role {
-        Role::Plain => exit::CANNOT_READ,
+        Role::Plain | Role::Changed => exit::CANNOT_READ,
         Role::Encrypted => exit::GENERIC,
     };
     match error {
+        FileError::Parse(problem) if problem.problem.ends_with("which JSON does not have") => {
+            Error::of(parse, error)
+                .hint("JSON has neither comments nor commas at the end: remove them all")
+        }
         FileError::Parse(_)
         | FileError::DuplicateKey(_)
         | FileError::TopLevelScalar { .. }
         | FileError::AliasBudget { .. }
         | FileError::LengthBudget { .. } => Error::of(parse, error),
         FileError::NoDocument => Error::of(exit::NO_DOCUMENT, error),
+        FileError::AlreadyEncrypted { position } if role == Role::Changed => {
+            let text = format!("{position}: a top-level entry called `sops` cannot be set");
+            Error::new(exit::ALREADY_ENCRYPTED, text)
+                .sops("The file you have provided contains a top-level entry called 'sops'")
+                .hint("the name is reserved for the metadata: give the entry another one")
+        }
         FileError::AlreadyEncrypted { .. } => Error::of(exit::ALREADY_ENCRYPTED, error)
             .sops("The file you have provided contains a top-level entry called 'sops'")
             .hint(
-                "`sops` at the top of a file is where its metadata stands: give that entry another \
-                 name; what is encrypted already is changed with `waxseal edit`, `set` or `rotate`",
+                "an encrypted file is changed with `waxseal edit`, `set` or `rotate`; \
+                 in a plaintext, give that entry another name",
             ),
         FileError::NoMetadata => Error::of(exit::GENERIC, error)
             .hint("the file is not encrypted: `waxseal encrypt --in-place` does that"),
@@ -104,6 +117,18 @@ pub(crate) fn recover(error: &RecoverError) -> Error {
 fn reasons(failure: &KeyFailure) -> String {
     let errors: Vec<_> = failure.errors.iter().map(ToString::to_string).collect();
     errors.join("; ")
+}
+
+/// git did not tell what a file was.
+pub(crate) fn git(error: &GitError) -> Error {
+    let told = Error::of(exit::GENERIC, error);
+    match error {
+        GitError::NoCommit { .. } => told.hint(
+            "a branch of another repository is there after `git fetch origin BRANCH`; CI often \
+             fetches one commit alone",
+        ),
+        _ => told,
+    }
 }
 
 /// A data key could not be wrapped.

@@ -12,7 +12,7 @@ use crate::os::discover::find_config;
 use crate::os::fs;
 use crate::os::new_identity::create;
 use crate::secret::SecretText;
-use crate::shown;
+use crate::shown::{MISPLACED, Show, holds_private_key};
 
 /// Make what is needed to start: an age identity if you have none, and a .sops.yaml
 ///
@@ -72,6 +72,10 @@ fn first_recipient(text: &SecretText, place: &Path) -> Result<String, Error> {
 /// Where sops looks for identities.
 fn identity_path(ctx: &Ctx) -> Result<PathBuf, Error> {
     if let Some(path) = ctx.env.value("SOPS_AGE_KEY_FILE") {
+        // No file is to be called like it.
+        if holds_private_key(&path.to_string_lossy()) {
+            return Err(Error::new(exit::GENERIC, format!("SOPS_AGE_KEY_FILE: {MISPLACED}")));
+        }
         return Ok(PathBuf::from(path));
     }
     let folder = ctx.env.user_config_dir().ok_or_else(|| {
@@ -85,10 +89,7 @@ fn new_recipient(ctx: &Ctx) -> Result<String, Error> {
     let path = identity_path(ctx)?;
     let new = generate_identity(ctx.now()?);
     create(&path, &new.file).map_err(|error| create_error(&error).about(&path))?;
-    ctx.out.note(&format!(
-        "your identity is in {}: keep a copy, and keep it secret",
-        shown::path(&path)
-    ));
+    ctx.out.note(&format!("your identity is in {}: keep a copy, and keep it secret", path.shown()));
     Ok(new.recipient)
 }
 
@@ -102,20 +103,27 @@ fn write_config(ctx: &Ctx, recipient: &str, asked_for: bool) -> Result<(), Error
         None => find_config(ctx.cwd()).config,
     };
     if let Some(config) = found {
-        let names = fs::read(&config).is_ok_and(|text| text.contains(recipient));
+        let text = fs::read(&config).unwrap_or_default();
+        let names = text.contains(recipient);
         if asked_for && !names {
             let text = "is there already, and does not name this recipient; nothing was changed";
             let hint = "add the recipient to its rule, then: waxseal updatekeys FILE...";
             return Err(Error::new(exit::GENERIC, text).about(&config).hint(hint));
         }
-        ctx.out.note(&format!("{} is left as it is", shown::path(&config)));
+        ctx.out.note(&format!("{} is left as it is", config.shown()));
+        if !names && ctx.locks_out(|own| text.contains(own)) {
+            ctx.out.note(
+                "none of your identities stands in it: you cannot open what is sealed by it; add \
+                 the recipient to its rule, or ask somebody whom it names",
+            );
+        }
         return Ok(());
     }
     let path = named.unwrap_or(Path::new(".sops.yaml")).to_owned();
     let content = CONFIG.replace("RECIPIENT", recipient).into_bytes();
     let write = Write { before: Expected::Nothing, ..Write::new(&path, content) };
     write.run().map(|_| ()).map_err(|error| write_error(&error, &path))?;
-    ctx.out.note(&format!("{} says who can open which file", shown::path(&path)));
+    ctx.out.note(&format!("{} says who can open which file", path.shown()));
     Ok(())
 }
 

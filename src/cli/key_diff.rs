@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::output::Output;
 use super::sealing::keys_of;
 use crate::keys::{KeyGroup, KeyKind, MasterKey};
+use crate::shown::{Show, holds_private_key};
 
 /// One group: what stays, comes and goes, in the order of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -89,9 +90,11 @@ pub(crate) fn render(out: &Output, diffs: &[GroupDiff], threshold: (usize, usize
 /// The string form, unless it is an identity that was put where a recipient belongs.
 pub(crate) fn shown(key: &MasterKey) -> String {
     let text = key.to_string();
-    let is_secret = ["AGE-SECRET-KEY-", "AGE-PLUGIN-"].iter().any(|it| text.contains(it))
-        || text.contains("PRIVATE KEY");
-    if key.kind() == KeyKind::Age && is_secret { "(not a recipient)".to_owned() } else { text }
+    if key.kind() == KeyKind::Age && holds_private_key(&text) {
+        return "(not a recipient)".to_owned();
+    }
+    // A file may name whatever it likes.
+    text.shown().to_string()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::context::Ctx;
 use super::error::Error;
 use super::exit::{self, Exit};
+use super::target::refuse_dash;
 use crate::keyservice::age::generate_identity;
 use crate::os::new_identity::{CreateError, create};
 
@@ -25,6 +26,7 @@ pub(crate) fn run(ctx: &Ctx, args: &KeygenArgs) -> Result<Exit, Error> {
     match &args.output {
         None => ctx.out.data(new.file.expose_secret().as_bytes())?,
         Some(path) => {
+            refuse_dash(path)?;
             create(path, &new.file).map_err(|error| create_error(&error).about(path))?;
             ctx.out.data(format!("{}\n", new.recipient).as_bytes())?;
         }

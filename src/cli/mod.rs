@@ -37,12 +37,12 @@ mod sealing;
 mod set;
 mod target;
 mod updatekeys;
+mod usage;
 mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use self::context::{Ctx, GlobalArgs};
@@ -91,11 +91,7 @@ fn run(words: impl Iterator<Item = OsString>) -> Exit {
     let words: Vec<OsString> = words.collect();
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(mut error) => {
-            // `-- --verbose` is never what was meant.
-            error.remove(ContextKind::Suggested);
-            return usage(&out, &error, &words);
-        }
+        Err(error) => return usage::answer(&out, &error, &words),
     };
     let done =
         Ctx::new(env, Voice::Waxseal, &cli.globals).and_then(|ctx| dispatch(&ctx, &cli.command));
@@ -126,52 +122,6 @@ fn fail(out: &Output, error: &Error) -> Exit {
         out.error(error);
     }
     error.exit()
-}
-
-/// Help and version are data; what cannot be understood is an error, and never on standard output.
-fn usage(out: &Output, error: &clap::Error, words: &[OsString]) -> Exit {
-    let topic = words.get(1).is_some_and(|word| word == "help" || word == "completion");
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let text = error.render().to_string();
-            out.data(text.as_bytes()).map_or_else(|error| fail(out, &error), |()| exit::SUCCESS)
-        }
-        // As sops has it where there is no such help topic, or no such shell.
-        ErrorKind::InvalidSubcommand | ErrorKind::InvalidValue if topic => {
-            out.line(error.render().to_string().trim_end());
-            exit::CANNOT_WRITE
-        }
-        // What is no flag of `set`, nor nearly one, may be the secret.
-        ErrorKind::UnknownArgument
-            if words.get(1).is_some_and(|word| word == "set")
-                && error.get(ContextKind::SuggestedArg).is_none()
-                && former::instead(words).is_none() =>
-        {
-            let text = "a word that begins with a dash is no flag of `set`";
-            let hint = "a value that begins with one goes behind `--`: \
-                        waxseal set -- FILE INDEX VALUE";
-            fail(out, &Error::new(exit::GENERIC, text).hint(hint))
-        }
-        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
-            let text = error.render().to_string();
-            match former::instead(words) {
-                Some(hint) => {
-                    let line = text.lines().next().unwrap_or_default();
-                    let line = line.strip_prefix("error: ").unwrap_or(line);
-                    fail(out, &Error::new(exit::GENERIC, line).hint(hint))
-                }
-                None => {
-                    out.line(text.trim_end());
-                    exit::GENERIC
-                }
-            }
-        }
-        // As sops has it where the file is missing.
-        kind => {
-            out.line(error.render().to_string().trim_end());
-            if kind == ErrorKind::MissingRequiredArgument { exit::NO_FILE } else { exit::GENERIC }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memchr::memmem;
-
 use super::context::Ctx;
 use super::error::Error;
 use super::exit;
 use super::explain::{self, Role};
 use super::input::Input;
 use super::integrity::Integrity;
+use super::plain;
 use super::rules::Rule;
-use crate::crypto::encrypted_value::PREFIX;
+use crate::crypto::encrypted_value;
 use crate::document::Format;
 use crate::file::{DecryptedFile, EncryptedFile, FileError, Nonces};
 use crate::secret::DataKey;
@@ -137,22 +136,7 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
     // No rule is needed to read a file; what a matching one says counts.
     let rule = ctx.rules()?.find(&ctx.absolute(&input.name))?.rule();
     let explain = |error| explain::file(&error, Role::Encrypted);
-    let (unmerged, empty) = (holds_conflict(&input.text), input.text.is_empty());
-    let holds_tokens = memmem::find(input.text.as_bytes(), PREFIX.as_bytes()).is_some();
-    let is_config = input.name.file_name().is_some_and(|name| name == ".sops.yaml");
-    let encrypted = EncryptedFile::parse(input.text, input.format).map_err(|error| {
-        if empty {
-            return Error::of(exit::GENERIC, &error).hint(EMPTY);
-        }
-        if let FileError::NoMetadata = error
-            && (is_config || holds_tokens)
-        {
-            let hint = if is_config { CONFIGURATION } else { NO_ENTRY };
-            return Error::of(exit::GENERIC, &error).hint(hint);
-        }
-        let error = explain(error);
-        if unmerged { error.hint(UNMERGED) } else { error }
-    })?;
+    let encrypted = parse(input)?;
     encrypted.metadata().check_version().map_err(|error| Error::of(exit::GENERIC, &error))?;
     let data_key = ctx
         .keyring()
@@ -166,21 +150,35 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
     Ok(Opened { file, data_key, rule })
 }
 
+/// Parses what should be an encrypted file.
+pub(crate) fn parse(input: Input) -> Result<EncryptedFile, Error> {
+    let Input { name, text, format, .. } = input;
+    let (unmerged, empty) = (holds_conflict(&text), text.is_empty());
+    let locked =
+        memchr::memmem::find(text.as_bytes(), encrypted_value::PREFIX.as_bytes()).is_some();
+    EncryptedFile::parse(text, format).map_err(|error| {
+        let plain = Error::of(exit::GENERIC, &error);
+        match error {
+            _ if empty => plain.hint(EMPTY),
+            FileError::NoMetadata if plain::is_configuration(&name) => plain.hint(CONFIGURATION),
+            FileError::NoMetadata if locked => plain.hint(plain::METADATA_GONE),
+            error if unmerged => explain::file(&error, Role::Encrypted).hint(UNMERGED),
+            error => explain::file(&error, Role::Encrypted),
+        }
+    })
+}
+
 /// Whether git left the marks of a merge conflict.
 pub(crate) fn holds_conflict(text: &str) -> bool {
     ["<<<<<<< ", ">>>>>>> "].iter().all(|mark| {
-        memmem::find_iter(text.as_bytes(), mark)
+        memchr::memmem::find_iter(text.as_bytes(), mark)
             .any(|at| at == 0 || text[..at].ends_with(['\n', '\r']))
     })
 }
 
-/// What stands in the file by which the others are found.
+/// Of the name of a file that is no secret.
 const CONFIGURATION: &str =
-    "this is the configuration: it says who can open which file, and is not encrypted";
-
-/// What to do about tokens that nothing opens.
-const NO_ENTRY: &str = "its values are encrypted, but the `sops` entry that opens them is gone: take it back \
-                        from an earlier version, git log -p shows it";
+    "it is the configuration, which says who can open which file and is not encrypted";
 
 /// What empties a file that is to be read.
 pub(crate) const EMPTY: &str = "the file is empty: a shell that sends output into the file that is read \

@@ -11,6 +11,7 @@ use crate::os::env::Env;
 use crate::os::tty::{Stream, is_terminal};
 
 /// Which streams are terminals, and how to speak to them.
+#[derive(Clone, Copy)]
 pub(crate) struct Output {
     pub(crate) voice: Voice,
     pub(crate) stdout_is_terminal: bool,

@@ -144,9 +144,14 @@ pub(crate) fn unread_by_sops(sealed: &str, format: Format) -> Option<String> {
     ))
 }
 
+/// Whether a file is called like the configuration.
+pub(crate) fn is_configuration(name: &Path) -> bool {
+    name.file_name() == Some(OsStr::new(".sops.yaml"))
+}
+
 /// Refuses to seal the configuration: nobody could read who can open what.
 pub(crate) fn refuse_configuration(name: &Path) -> Result<(), Error> {
-    if name.file_name() != Some(OsStr::new(".sops.yaml")) {
+    if !is_configuration(name) {
         return Ok(());
     }
     let text = "the configuration itself is not encrypted: it says who can open which file";
@@ -157,6 +162,10 @@ pub(crate) fn refuse_configuration(name: &Path) -> Result<(), Error> {
 fn holds(text: &str, what: &str) -> bool {
     memmem::find(text.as_bytes(), what.as_bytes()).is_some()
 }
+
+/// Where encrypted values are, and nothing that opens them.
+pub(crate) const METADATA_GONE: &str = "its values are encrypted and the `sops` entry that opens them is gone: take it back from an \
+     earlier version, git log -p shows it";
 
 /// What to do with a template.
 const TEMPLATE: &str = "seal what fills the template in, such as a chart's values, not the \

@@ -7,14 +7,12 @@ use super::batch::{self, Done, Order};
 use super::context::Ctx;
 use super::error::Error;
 use super::exit::{self, Exit};
-use super::explain::{self, Role};
 use super::input::Input;
 use super::key_diff::{same_key, shown};
-use super::open::{UNMERGED, format_name, holds_conflict};
+use super::open::{self, format_name};
 use super::rules::Lookup;
 use crate::document::Format;
-use crate::file::EncryptedFile;
-use crate::shown;
+use crate::shown::Show;
 
 /// Say who can open files, by which key, named by which rule
 ///
@@ -40,11 +38,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecipientsArgs) -> Result<Exit, Error> {
 
 fn list(ctx: &Ctx, args: &RecipientsArgs, path: &Path) -> Result<Done, Error> {
     let input = Input::file(path, None, args.input_type, exit::NO_FILE)?;
-    let unmerged = holds_conflict(&input.text);
-    let file = EncryptedFile::parse(input.text, input.format).map_err(|error| {
-        let error = explain::file(&error, Role::Encrypted);
-        if unmerged { error.hint(UNMERGED) } else { error }
-    })?;
+    let file = open::parse(input)?;
     let rule = match ctx.rules()?.find(&ctx.absolute(path))? {
         Lookup::Rule(rule) => Some(rule),
         Lookup::NoRules | Lookup::NoMatch { .. } => None,
@@ -53,7 +47,7 @@ fn list(ctx: &Ctx, args: &RecipientsArgs, path: &Path) -> Result<Done, Error> {
     let by = rule.as_ref().map_or("", |rule| rule.name.as_str());
     let metadata = file.metadata();
     let several = metadata.groups().len() > 1;
-    let mut text = format!("{}\n", shown::path(path));
+    let mut text = format!("{}\n", path.shown());
     if several {
         let _ = writeln!(text, "  {} of the groups are needed", metadata.shamir_threshold());
     }
@@ -67,6 +61,9 @@ fn list(ctx: &Ctx, args: &RecipientsArgs, path: &Path) -> Result<Done, Error> {
             let kind = key.key().kind().field();
             let _ = writeln!(text, "  {kind} {}  named by {who}", shown(key.key()));
         }
+    }
+    for field in metadata.unknown_fields() {
+        let _ = writeln!(text, "  {}  unknown to waxseal, kept as it is", field.shown());
     }
     for key in named.iter().flatten() {
         if !metadata.wrapped_keys().any(|it| same_key(it.key(), key)) {

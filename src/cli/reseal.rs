@@ -14,7 +14,7 @@ use super::open::{self, Opened, ReadArgs, Trust};
 use super::sealing;
 use crate::file::{Consent, RotateOptions, Verdict};
 use crate::os::tty;
-use crate::shown;
+use crate::shown::Show;
 
 /// Vouch for files as they are, after you have reviewed them
 ///
@@ -117,14 +117,19 @@ fn ask(path: &Path, opened: &Opened, broken: bool) -> Result<(), Error> {
             .into(),
         false => describe(opened.file.outcome()),
     };
-    let mut question = format!("{}: {found}\n", shown::path(path));
+    let mut question = format!("{}: {found}\n", path.shown());
     for key in opened.file.encrypted().metadata().wrapped_keys() {
         question.push_str(&format!("  can open it: {}\n", shown(key.key())));
     }
+    for field in opened.file.encrypted().metadata().unknown_fields() {
+        question.push_str(&format!("  unknown to waxseal: {}\n", field.shown()));
+    }
     question.push_str("Have you reviewed its text and these recipients? (yes/no) ");
     match tty::line(&question) {
-        Some(answer) if answer.trim().eq_ignore_ascii_case("yes") => Ok(()),
-        Some(_) => Err(Error::new(exit::GENERIC, "left as it is: only `yes` vouches for it")),
+        Some(answer) if ["y", "yes"].contains(&&*answer.trim().to_ascii_lowercase()) => Ok(()),
+        Some(_) => {
+            Err(Error::new(exit::GENERIC, "left as it is: only `y` or `yes` vouches for it"))
+        }
         None => {
             Err(Error::new(exit::GENERIC, "no terminal to ask whether it was reviewed")
                 .hint(REVIEW))

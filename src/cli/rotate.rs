@@ -16,7 +16,7 @@ use super::target::{Target, TargetArgs};
 use crate::config::parse_keys;
 use crate::file::RotateOptions;
 use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey};
-use crate::shown;
+use crate::shown::Show;
 
 /// Give files a new data key and seal every value anew, to standard output if nothing else is said
 ///
@@ -68,9 +68,7 @@ impl Changes {
             parse_keys(KeyKind::Age, list.as_deref().unwrap_or(""))
                 .map_err(|error| Error::of(exit::GENERIC, &error))
         };
-        let add = keys(&args.add_age)?;
-        sealing::check(std::slice::from_ref(&add), "--add-age")?;
-        Ok(Self { add, remove: keys(&args.rm_age)? })
+        Ok(Self { add: keys(&args.add_age)?, remove: keys(&args.rm_age)? })
     }
 
     fn are_none(&self) -> bool {
@@ -84,9 +82,7 @@ impl Changes {
         };
         let missing = self.remove.iter().filter(|key| !has(key));
         missing
-            .map(|key| {
-                format!("{}: {} was none of its keys", shown::path(path), shorten(&shown(key)))
-            })
+            .map(|key| format!("{}: {} was none of its keys", path.shown(), shorten(&shown(key))))
             .collect()
     }
 
@@ -126,6 +122,8 @@ fn rotate(
         if changes.are_none() { exit::CANNOT_READ } else { exit::NO_FILE_TO_CHANGE_KEYS_OF };
     let name = given(args.filename_override.as_deref());
     let input = Input::file(path, name, args.read.input_type, missing)?;
+    // Behind the file: sops looks for that first.
+    sealing::check(std::slice::from_ref(&changes.add), "--add-age")?;
     let opened = open::open(ctx, input, args.read.integrity, Trust::Verified)?;
     let old_groups = opened.file.encrypted().metadata().groups();
     let outcome = opened.file.outcome();
@@ -162,7 +160,7 @@ fn rotate(
         .map_err(|error| explain::file(&error, Role::Plain))?;
     let note = |key: &MasterKey| {
         let key = shorten(&shown(key));
-        format!("{}: {key} can open it and no creation rule names it", shown::path(path))
+        format!("{}: {key} can open it and no creation rule names it", path.shown())
     };
     let notes =
         unnamed.iter().map(|key| note(key)).chain(changes.not_there(old_groups, path)).collect();

@@ -12,7 +12,7 @@ use crate::keys::MasterKey;
 use crate::os::discover::find_config;
 use crate::os::fs;
 use crate::policy;
-use crate::shown;
+use crate::shown::Show;
 
 /// The configuration of a run.
 pub(crate) struct Rules {
@@ -77,7 +77,7 @@ impl Rules {
                 if let Some(ignored) = discovery.ignored {
                     out.line(&format!(
                         "warning: {} is not used: the name is .sops.yaml",
-                        shown::path(&ignored)
+                        ignored.shown()
                     ));
                 }
                 match discovery.config {
@@ -110,6 +110,11 @@ impl Rules {
         }
     }
 
+    /// The configuration, if there is one: as it is shown.
+    pub(crate) fn configuration(&self) -> Option<&Path> {
+        self.found.as_ref().map(|found| found.path.as_path())
+    }
+
     /// Whether there is a configuration at all.
     pub(crate) fn exist(&self) -> bool {
         self.found.is_some()
@@ -119,7 +124,7 @@ impl Rules {
 impl Found {
     fn rule(&self, rule: &CreationRule) -> Rule {
         Rule {
-            name: format!("the rule at line {} of {}", rule.position.line, shown::path(&self.path)),
+            name: format!("the rule at line {} of {}", rule.position.line, self.path.shown()),
             groups: rule.groups.clone(),
             threshold: rule.shamir_threshold,
             policy: rule.rule.clone(),

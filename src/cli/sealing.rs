@@ -9,13 +9,14 @@ use super::context::Ctx;
 use super::error::{Error, shorten};
 use super::exit;
 use super::explain;
-use super::rules::{Lookup, Rule};
+use super::key_diff::same_key;
+use super::rules::{Lookup, Rule, Rules};
 use crate::file::Nonces;
 use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey};
 use crate::keyservice::age::{check_recipient, plugin_program};
 use crate::policy::{self, Policy};
 use crate::secret::DataKey;
-use crate::shown;
+use crate::shown::Show;
 
 /// Flags that name keys and choose what is sealed.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -55,6 +56,23 @@ pub(crate) struct Plan {
     pub(crate) threshold: usize,
     pub(crate) policy: Policy,
     pub(crate) nonces: Nonces,
+    /// The rule that names the recipients, if it does.
+    named_by: Option<String>,
+}
+
+impl Plan {
+    /// For somebody at a terminal who is about to seal a file that he cannot open.
+    pub(crate) fn lockout(&self, ctx: &Ctx) -> Option<String> {
+        let rule = self.named_by.as_ref().filter(|_| ctx.out.stderr_is_terminal)?;
+        let keys = || self.groups.iter().flatten();
+        let names = |own: &str| {
+            let own = MasterKey::Age { recipient: own.to_owned() };
+            keys().any(|key| same_key(key, &own))
+        };
+        ctx.locks_out(names).then(|| {
+            format!("{rule} names none of your identities: you will not be able to open the file")
+        })
+    }
 }
 
 impl SealArgs {
@@ -67,13 +85,14 @@ impl SealArgs {
         }
         let rule = lookup.rule();
         let from_flags = self.keys(ctx);
+        let by_rule = from_flags.is_empty();
         let (groups, origin) = match (&rule, from_flags.is_empty()) {
             (_, false) => (vec![from_flags], "--age or SOPS_AGE_RECIPIENTS"),
             (Some(rule), true) if rule.groups.iter().all(Vec::is_empty) => {
                 return Err(no_keys(&rule.name));
             }
             (Some(rule), true) => (rule.groups.clone(), rule.name.as_str()),
-            (None, true) => return Err(no_config()),
+            (None, true) => return Err(no_config(rules)),
         };
         check(&groups, origin)?;
         let threshold = self
@@ -86,6 +105,7 @@ impl SealArgs {
             threshold,
             policy: self.policy(rule.as_ref())?,
             nonces: rule.as_ref().map_or(Nonces::Derived, |rule| rule.nonces),
+            named_by: rule.filter(|_| by_rule).map(|rule| rule.name),
         })
     }
 
@@ -149,11 +169,12 @@ impl SealArgs {
 
 /// No creation rule matches a file.
 pub(crate) fn no_match(config: &Path, subject: &str) -> Error {
-    let text = format!("no matching creation rules found in {}", shown::path(config));
+    let text = format!("no matching creation rules found in {}", config.shown());
     Error::new(exit::GENERIC, text)
         .sops("error loading config: no matching creation rules found")
         .hint(format!(
-            "add a rule whose path_regex matches \"{subject}\", or one without path_regex at the end"
+            "add a rule whose path_regex matches \"{}\", or one without path_regex at the end",
+            subject.shown()
         ))
 }
 
@@ -165,13 +186,19 @@ fn no_keys(rule: &str) -> Error {
 }
 
 /// Neither a creation rule nor a flag names a key.
-pub(crate) fn no_config() -> Error {
-    Error::new(
+pub(crate) fn no_config(rules: &Rules) -> Error {
+    let error = Error::new(
         exit::GENERIC,
         "config file not found, or has no creation rules, and no keys provided through command \
          line options",
-    )
-    .hint("`waxseal init` makes an identity and a .sops.yaml; --age names recipients directly")
+    );
+    if let Some(found) = rules.configuration() {
+        return error.hint(format!(
+            "{} was found, and has no `creation_rules:`, a list of rules that name recipients",
+            found.shown()
+        ));
+    }
+    error.hint("`waxseal init` makes an identity and a .sops.yaml; --age names recipients directly")
 }
 
 /// Wraps a data key for every key of every group.

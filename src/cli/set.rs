@@ -15,7 +15,7 @@ use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::file::{self, Consent, FileError, Verdict};
 use crate::os::fs;
 use crate::path::{KeyPath, Step};
-use crate::shown;
+use crate::shown::Show;
 use crate::value::{Scalar, ScalarType, Tree};
 
 /// Set a value in encrypted files, in place
@@ -71,14 +71,25 @@ pub(crate) fn run_set(ctx: &Ctx, args: &SetArgs) -> Result<Exit, Error> {
         let text = "--value-file and --value-stdin exclude each other";
         return Err(Error::new(exit::GENERIC, text));
     }
-    let usage = "set takes FILE INDEX VALUE; with --value-stdin, FILE INDEX";
+    let usage = Usage {
+        index: if args.value_stdin { "the last word" } else { "the last word but one" },
+        too_few: "set takes FILE INDEX VALUE; with --value-stdin, FILE INDEX",
+        too_many: if args.value_stdin {
+            "standard input gives the value: VALUE is left out"
+        } else {
+            "a value of several words needs quotes: set takes FILE... INDEX VALUE"
+        },
+    };
     let (value, words) = if args.value_stdin {
         (None, args.words.as_slice())
     } else {
-        let (value, words) = args.words.split_last().ok_or_else(|| no_file(usage))?;
+        let (value, words) = args.words.split_last().ok_or_else(|| no_file(usage.too_few))?;
         (Some(value), words)
     };
-    let (files, path) = files_and_path(words, usage)?;
+    let (files, path) = files_and_path(words, &usage).map_err(|error| {
+        let swapped = error.exit() == exit::INVALID_SET && value.is_some_and(is_key_path);
+        if swapped { Error::new(exit::INVALID_SET, SWAPPED) } else { error }
+    })?;
     ctx.rules()?;
     let value = read_value(args, value)?;
     Ok(batch::run(ctx, &files, Order::SideBySide, |file| {
@@ -93,7 +104,7 @@ pub(crate) fn run_set(ctx: &Ctx, args: &SetArgs) -> Result<Exit, Error> {
                 let text = format!("{path}: an index fits lists only, a key maps only");
                 Error::new(exit::INVALID_SET, text)
             }
-            error => explain::file(&error, Role::Plain),
+            error => explain::file(&error, Role::Changed),
         })?;
         finish(ctx, file, opened, text)
     }))
@@ -101,7 +112,12 @@ pub(crate) fn run_set(ctx: &Ctx, args: &SetArgs) -> Result<Exit, Error> {
 
 /// Runs `unset`.
 pub(crate) fn run_unset(ctx: &Ctx, args: &UnsetArgs) -> Result<Exit, Error> {
-    let (files, path) = files_and_path(&args.words, "unset takes FILE INDEX")?;
+    let usage = Usage {
+        index: "the last word",
+        too_few: "unset takes FILE INDEX",
+        too_many: "one INDEX at a time, behind the files: unset takes FILE... INDEX",
+    };
+    let (files, path) = files_and_path(&args.words, &usage)?;
     ctx.rules()?;
     Ok(batch::run(ctx, &files, Order::SideBySide, |file| {
         let opened = open::open_file(ctx, file, &args.read, args.mac.trust())?;
@@ -122,38 +138,56 @@ fn finish(ctx: &Ctx, path: &Path, opened: Opened, text: String) -> Result<Done, 
     let sealed = opened
         .file
         .reencrypt(text, opened.nonces(), ctx.now()?, Consent::AsBefore)
-        .map_err(|error| explain::file(&error, Role::Plain))?;
+        .map_err(|error| explain::file(&error, Role::Changed))?;
     consent::check_new_plain_values(&opened, &sealed)?;
     let done = Done::replace(path, opened.text(), sealed.into_bytes());
     let note = format!(
         "{}: written, but not sealed: `waxseal verify` says why, `waxseal reseal` vouches for it",
-        shown::path(path)
+        path.shown()
     );
     let notes = if is_sealed || done.write.is_none() { Vec::new() } else { vec![note] };
     Ok(Done { notes, ..done })
 }
 
-fn files_and_path(words: &[OsString], usage: &str) -> Result<(Vec<PathBuf>, KeyPath), Error> {
-    let (path, files) = words.split_last().ok_or_else(|| no_file(usage))?;
+/// What to say of a wrong number of words.
+struct Usage {
+    /// Which word is the key path.
+    index: &'static str,
+    too_few: &'static str,
+    too_many: &'static str,
+}
+
+/// No error shows a word: each may be a part of the value.
+fn files_and_path(words: &[OsString], usage: &Usage) -> Result<(Vec<PathBuf>, KeyPath), Error> {
+    let (path, files) = words.split_last().ok_or_else(|| no_file(usage.too_few))?;
     if files.is_empty() {
-        return Err(no_file(usage));
+        return Err(no_file(usage.too_few));
+    }
+    // A word that was not meant as a part of the path, or the file, pushed it here.
+    if files.iter().any(|word| is_key_path(word) && !Path::new(word).exists()) {
+        let text = "too many words: the key path stands where a file is expected";
+        return Err(Error::new(exit::NO_FILE, text).hint(usage.too_many));
     }
     let malformed = |text: String| Error::new(exit::INVALID_SET, text);
     let path = path.to_str().ok_or_else(|| malformed("the key path is not UTF-8".to_owned()))?;
     let path = KeyPath::parse(path).map_err(|error| {
-        // Not the words: one of them may be the secret.
-        if files.iter().any(|word| word.as_encoded_bytes().starts_with(b"[\"")) {
-            return malformed(format!("too many words behind the key path: {usage}"))
-                .hint("a value of several words stands in quotes: '\"two words\"'");
-        }
-        malformed(format!("the key path: {error}"))
-            .hint("in single quotes for the shell, and before the value: '[\"key\"][0]'")
+        malformed(format!("{}, taken for the key path: {error}", usage.index))
+            .hint("in single quotes for the shell: '[\"key\"][0]'")
     })?;
     if path.0.is_empty() {
         return Err(malformed("the key path is empty; write [\"key\"][0]".to_owned()));
     }
     Ok((files.iter().map(PathBuf::from).collect(), path))
 }
+
+/// Whether a word is a key path beyond doubt: `["key"]…`.
+fn is_key_path(word: &OsString) -> bool {
+    let text = word.to_str().filter(|text| ["[\"", "['"].iter().any(|it| text.starts_with(it)));
+    text.is_some_and(|text| KeyPath::parse(text).is_ok())
+}
+
+const SWAPPED: &str = "the last word is a key path and the one before is none: set takes FILE... INDEX VALUE, in \
+                       this order";
 
 fn no_file(usage: &str) -> Error {
     Error::new(exit::NO_FILE, format!("too few words: {usage}"))
@@ -171,14 +205,17 @@ fn read_value(args: &SetArgs, word: Option<&OsString>) -> Result<Tree, Error> {
             .to_owned(),
     };
     if args.value_text {
-        if json.is_empty() && (args.value_stdin || args.value_file) {
-            let text = "the value is empty: whatever should have written it failed?";
-            return Err(Error::new(exit::INVALID_SET, text)
-                .hint("an empty text, if one is meant, is the JSON '\"\"'"));
-        }
         // `echo`, `pass` and editors end a line that is meant without its end.
         let line = json.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-        return Ok(Tree::str(line.filter(|line| !line.contains('\n')).unwrap_or(&json)));
+        let text = line.filter(|line| !line.contains('\n')).unwrap_or(&json);
+        // What failed, or found nothing, gave nothing: nobody means that as the new secret.
+        if text.is_empty() && (word.is_none() || args.value_file) {
+            let text = "the value is empty: nothing was changed";
+            return Err(Error::new(exit::INVALID_SET, text)
+                .hint(if args.value_file { EMPTY_FILE } else { EMPTY_STDIN })
+                .hint("an empty text is set as JSON: VALUE is '\"\"', without --value-text"));
+        }
+        return Ok(Tree::str(text));
     }
     let malformed = |problem: &dyn std::fmt::Display| {
         Error::new(exit::INVALID_SET, format!("the value is not JSON: {problem}"))
@@ -191,6 +228,11 @@ fn read_value(args: &SetArgs, word: Option<&OsString>) -> Result<Tree, Error> {
     let root = doc.value_of(NodeId::FIRST).ok_or_else(|| malformed(&"it is empty"))?;
     doc.tree(root).map_err(|error| malformed(&error))
 }
+
+const EMPTY_STDIN: &str = "standard input gave no text: the program before the pipe may have failed, \
+                           and with `set -o pipefail` a script ends with its error";
+
+const EMPTY_FILE: &str = "the file that was named holds no text";
 
 /// Equal values; `5` is no other number than `5.0`.
 fn same(old: &Tree, new: &Tree) -> bool {

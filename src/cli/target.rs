@@ -9,7 +9,7 @@ use super::error::Error;
 use super::exit::{self, Exit};
 use crate::document::Format;
 use crate::os::fs::name;
-use crate::shown;
+use crate::shown::Show;
 
 /// Flags that say where results go.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -42,6 +42,7 @@ impl TargetArgs {
     /// What the flags mean for these files; none of them is standard input.
     pub(crate) fn resolve(&self, files: &[PathBuf]) -> Result<Target, Error> {
         let conflict = |text: &str| Err(Error::new(exit::CONFLICT, text));
+        self.output.as_deref().map_or(Ok(()), refuse_dash)?;
         let target = match (
             self.in_place,
             given(self.output.as_deref()),
@@ -58,12 +59,9 @@ impl TargetArgs {
             }
         };
         match target {
-            Target::File(file) if file.as_os_str() == "-" => conflict(
-                "--output - would make a file called `-`: leave it out for standard output, or \
-                 write ./-",
-            ),
             Target::InPlace if files.is_empty() => {
-                conflict("no file is named, and standard input cannot be replaced: --in-place FILE")
+                Err(Error::new(exit::CONFLICT, "no file was named that --in-place could replace")
+                    .hint("a pattern that matches no file may have left none"))
             }
             Target::Folder(_) if files.is_empty() => {
                 conflict("standard input has no name to write under: use --output FILE")
@@ -127,6 +125,15 @@ impl Target {
     }
 }
 
+/// For most programs `-` is standard output; a file of this name would hold what was meant for it.
+pub(crate) fn refuse_dash(output: &Path) -> Result<(), Error> {
+    if output != Path::new("-") {
+        return Ok(());
+    }
+    Err(Error::new(exit::CONFLICT, "--output -: nothing is written to a file of this name")
+        .hint("leave out --output for standard output, or write ./-"))
+}
+
 /// The path below the folder: as given, if it stays below; else the name.
 fn name_in_folder(path: &Path) -> PathBuf {
     let below = path.components().all(|it| matches!(it, Component::Normal(_) | Component::CurDir));
@@ -144,7 +151,7 @@ fn check_names(folder: &Path, files: &[PathBuf]) -> Result<(), Error> {
         let other = seen.get(&below).is_some_and(|first| name(first) != name(file));
         if other {
             let path = folder.join(below);
-            let text = format!("two of the files would be written to {}", shown::path(&path));
+            let text = format!("two of the files would be written to {}", path.shown());
             return Err(Error::new(exit::CONFLICT, text).about(file));
         }
         seen.insert(below, file);

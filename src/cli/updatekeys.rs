@@ -13,9 +13,9 @@ use super::key_diff;
 use super::open::{self, Opened, ReadArgs, Trust};
 use super::rules::{Lookup, Rule};
 use super::sealing::{check, no_config, no_match, wrap};
-use crate::file::EncryptedFile;
 use crate::keys::{KeyGroup, MasterKey};
-use crate::shown;
+use crate::metadata::Metadata;
+use crate::shown::Show;
 
 /// Put files under the recipients that their creation rules name
 ///
@@ -46,7 +46,7 @@ pub(crate) fn run(ctx: &Ctx, args: &UpdatekeysArgs) -> Result<Exit, Error> {
 
 fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> {
     let shown = ctx.absolute(path);
-    let shown = shown::path(&shown);
+    let shown = shown.shown();
     let mut done = Done::default();
     // Without --yes everything is told before the question.
     let say = |done: &mut Done, line: String| {
@@ -56,12 +56,11 @@ fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> 
     say(&mut done, log_line(ctx, &format!("Syncing keys for file {shown}"))?);
     let rule = match ctx.rules()?.find(&ctx.absolute(path))? {
         Lookup::Rule(rule) => rule,
-        Lookup::NoRules => return Err(no_config()),
+        Lookup::NoRules => return Err(no_config(ctx.rules()?)),
         Lookup::NoMatch { config, subject } => return Err(no_match(&config, &subject)),
     };
     check(&rule.groups, &rule.name)?;
-    let encrypted = EncryptedFile::parse(input.text.clone(), input.format)
-        .map_err(|error| explain::file(&error, Role::Encrypted))?;
+    let encrypted = open::parse(input.clone())?;
     let metadata = encrypted.metadata();
     let diffs = key_diff::diff(metadata.groups(), &rule.groups);
     let threshold = metadata.shamir_threshold().min(rule.groups.len());
@@ -77,6 +76,7 @@ fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> 
         "The recipients are those of the creation rule, and nobody vouches for them yet.\n"
             .to_owned()
     };
+    let text = text + &unknown_fields(metadata);
     if args.yes {
         done.data.extend_from_slice(text.as_bytes());
     } else {
@@ -104,10 +104,16 @@ fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> 
         done.notes.push(format!(
             "{}: whoever was removed still knows the data key, and can read and forge versions \
              under it until `waxseal rotate`",
-            shown::path(path)
+            path.shown()
         ));
     }
     Ok(done)
+}
+
+/// What the question is about as well: somebody may have planted it.
+fn unknown_fields(metadata: &Metadata) -> String {
+    let line = |field: &str| format!("{} is unknown to waxseal and stays\n", field.shown());
+    metadata.unknown_fields().map(line).collect()
 }
 
 /// Whether nobody vouches for recipients that the creation rule names. It takes the data key to know;

@@ -6,6 +6,7 @@ use super::batch::{self, Done, Order};
 use super::context::Ctx;
 use super::error::{Error, shorten};
 use super::exit::{self, Exit};
+use super::explain;
 use super::input::Input;
 use super::integrity::{code, describe, with_hint, words};
 use super::key_diff::{same_groups, same_key, shown};
@@ -17,7 +18,7 @@ use crate::file::{Outcome, Vouch};
 use crate::keys::{KeyGroup, MasterKey};
 use crate::keyservice::RecoverError;
 use crate::os::git;
-use crate::shown;
+use crate::shown::Show;
 
 /// Say what files prove: who could have written them
 ///
@@ -60,7 +61,7 @@ fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
     let opened = match open::open_for_review(ctx, input, Trust::Verified) {
         Ok(opened) => opened,
         Err(error) if error.exit() == exit::BROKEN => {
-            let line = format!("{}: broken\n", shown::path(path)).into_bytes();
+            let line = format!("{}: broken\n", path.shown()).into_bytes();
             return Ok(Done { finding: Some(error), ..Done::data(line) });
         }
         Err(error) => return Err(error),
@@ -76,11 +77,11 @@ fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
     if let (Ok(Compared::New), Some(reference)) = (&stepping, since) {
         line = format!("{line}; not in {reference}");
     }
-    let mut done = Done::data(format!("{}: {line}\n", shown::path(path)).into_bytes());
+    let mut done = Done::data(format!("{}: {line}\n", path.shown()).into_bytes());
     done.data.extend_from_slice(&keys.data);
     if ctx.out.stderr_is_terminal {
         let note = plain::unread_by_sops(opened.text(), format);
-        done.notes.extend(note.map(|note| format!("{}: {note}", shown::path(path))));
+        done.notes.extend(note.map(|note| format!("{}: {note}", path.shown())));
     }
     let finding = opening.and(stepping).and_then(|_| judge(args, &opened));
     done.finding = finding.err().map(|error| error.about(path));
@@ -159,11 +160,10 @@ fn compare_versions(
     reference: &str,
     new: &Opened,
 ) -> Result<Compared, Error> {
-    let old = git::show(&ctx.absolute(path), reference)
-        .map_err(|error| Error::of(exit::GENERIC, &error))?;
+    let old = git::show(&ctx.absolute(path), reference).map_err(|error| explain::git(&error))?;
     // A new file has nothing to be compared with.
     let Some(text) = old else { return Ok(Compared::New) };
-    let at = PathBuf::from(format!("{reference}:{}", shown::path(path)));
+    let at = PathBuf::from(format!("{reference}:{}", path.shown()));
     let input = Input { path: Some(at.clone()), name: path.to_owned(), format, text };
     let old = match open::open_for_review(ctx, input, Trust::Verified) {
         Ok(old) => old,
@@ -174,7 +174,7 @@ fn compare_versions(
     let failed = |text: String| Err(Error::new(exit::BROKEN, text));
     let same_key = old.data_key.expose_secret() == new.data_key.expose_secret();
     if !same_key && !args.rotated {
-        return failed(format!("it has another data key than {}", shown::path(&at)))
+        return failed(format!("it has another data key than {}", at.shown()))
             .map_err(|error| error.hint("if it was rotated, say so with --rotated"));
     }
     let time = |opened: &Opened| opened.file.encrypted().metadata().lastmodified();
@@ -182,13 +182,13 @@ fn compare_versions(
         return failed(format!(
             "it is older ({}) than {} ({})",
             time(new).seconds(),
-            shown::path(&at),
+            at.shown(),
             time(&old).seconds()
         ));
     }
     let outcome = new.file.outcome();
     if outcome.is_worse_than(old.file.outcome()) {
-        let text = format!("{} was better: {}", shown::path(&at), describe(outcome));
+        let text = format!("{} was better: {}", at.shown(), describe(outcome));
         return Err(with_hint(Error::new(code(outcome.verdict()), text), outcome));
     }
     compare_recipients(new, &old, &at).map(|()| Compared::WithOld)
@@ -221,7 +221,7 @@ fn compare_recipients(new: &Opened, old: &Opened, at: &Path) -> Result<(), Error
     }
     let text = format!(
         "since {} {}, and the creation rule does not name just these recipients",
-        shown::path(at),
+        at.shown(),
         changes.join(", ")
     );
     Err(Error::new(exit::RECIPIENTS, text).hint(

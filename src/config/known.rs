@@ -1,8 +1,9 @@
 //! The keys that a configuration can have, and those that are nearly one of them.
 //!
 //! sops ignores keys that it does not know, and so do we: they may be of a later version, or
-//! somebody's own. But one that is a slip away from a known key was meant as that key, and a rule
-//! that silently selects nothing leaves secrets in the open.
+//! somebody's own. But one that is a slip away from a known key, or made of its words, was meant as
+//! that key, and a rule that silently selects nothing leaves secrets in the open. `x-` begins a key
+//! that is certainly somebody's own.
 
 use super::ConfigError;
 use super::read::{Entry, Reader};
@@ -60,7 +61,8 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The known keys that are nearest to an unknown one, if they are near.
+/// The known keys that an unknown one may mean: the nearest, if they are near; else those that have
+/// the most of its telling words, such as `path` or `encrypted_keys`.
 fn meant<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     if known.contains(&name) || name.chars().count() > LONGEST || name.starts_with("x-") {
         return Vec::new();
@@ -69,8 +71,25 @@ fn meant<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     let distance = |key: &str| strsim::osa_distance(&plain, &key.to_lowercase());
     let near = |key: &&&str| distance(key) <= if key.len() < SHORT { 1 } else { 2 };
     let nearest = known.iter().filter(near).map(|key| distance(key)).min();
-    known.iter().filter(near).filter(|key| Some(distance(key)) == nearest).copied().collect()
+    if nearest.is_some() {
+        return known
+            .iter()
+            .filter(near)
+            .filter(|key| Some(distance(key)) == nearest)
+            .copied()
+            .collect();
+    }
+    let shared = |key: &str| {
+        let words = plain.split('_').filter(|word| TELLING.contains(word));
+        words.filter(|word| key.split('_').any(|other| other == *word)).count()
+    };
+    let most = known.iter().map(|key| shared(key)).max().filter(|&most| most > 0);
+    known.iter().filter(|key| Some(shared(key)) == most).copied().collect()
 }
+
+/// Words of which nobody makes a key of his own beside those that decide what is sealed and for whom.
+const TELLING: &[&str] =
+    &["path", "regex", "encrypted", "unencrypted", "suffix", "creation", "rules", "threshold"];
 
 /// Shorter keys are near to many words: `age` to `name`.
 const SHORT: usize = 5;
@@ -96,6 +115,32 @@ mod tests {
             ("creation_rule", ROOT, &["creation_rules"]),
             ("creationRules", ROOT, &["creation_rules"]),
             ("hcvault", GROUP, &["hc_vault"]),
+            ("path", RULE, &["path_regex"]),
+            ("threshold", RULE, &["shamir_threshold"]),
+            (
+                "regex",
+                RULE,
+                &[
+                    "path_regex",
+                    "unencrypted_regex",
+                    "encrypted_regex",
+                    "unencrypted_comment_regex",
+                    "encrypted_comment_regex",
+                ],
+            ),
+            ("filename_regex", RULE, meant("regex", RULE).as_slice()),
+            (
+                "encrypted",
+                RULE,
+                &[
+                    "encrypted_suffix",
+                    "encrypted_regex",
+                    "encrypted_comment_regex",
+                    "mac_only_encrypted",
+                ],
+            ),
+            ("encrypted_keys", RULE, meant("encrypted", RULE).as_slice()),
+            ("rules", ROOT, &["creation_rules", "destination_rules"]),
         ] {
             assert_eq!(meant(name, known), expect, "{name}");
         }

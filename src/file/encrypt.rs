@@ -162,7 +162,7 @@ impl Draft<'_> {
             nonces: self.nonces,
         };
         let vouch_for_text = || match self.vouch.text {
-            true => text_tag(self.keys, &lastmodified, owner_text),
+            true => text_tag(self.keys, self.metadata.policy(), &lastmodified, owner_text),
             false => SealTag::NONE,
         };
         let large = doc.nodes().len() >= WORTH_THREADS;

@@ -1,5 +1,7 @@
 //! Changes the metadata block of a file in place: what stays the same keeps its bytes.
 
+use std::collections::{HashMap, HashSet, VecDeque};
+
 use super::encrypted::{self, EncryptedFile};
 use super::error::FileError;
 use crate::document::{Document, Format, NodeId, NodeKind};
@@ -44,9 +46,9 @@ fn scalars(doc: &Document, node: NodeId, tree: &Tree, edits: &mut Edits) {
             }
         }
         (NodeKind::Map, Tree::Map(entries)) => {
+            let wanted = by_name(entries);
             for (key, value) in doc.entries(node) {
-                let key = doc.key_text(key);
-                if let Some((_, new)) = entries.iter().find(|(name, _)| *name == key) {
+                if let Some(new) = wanted.get(&*doc.key_text(key)) {
                     scalars(doc, value, new, edits);
                 }
             }
@@ -64,18 +66,17 @@ fn scalars(doc: &Document, node: NodeId, tree: &Tree, edits: &mut Edits) {
 
 /// For each item of a list of key entries, the entry of `new` that is for the same key.
 fn pairing<'t>(doc: &Document, list: NodeId, new: &'t [Tree]) -> Vec<Option<&'t Tree>> {
-    let mut used = vec![false; new.len()];
+    let mut waiting: HashMap<Tree, VecDeque<&Tree>> = HashMap::new();
+    for tree in new {
+        waiting.entry(identity(tree)).or_default().push_back(tree);
+    }
     doc.items(list)
-        .map(|item| {
-            let old = doc.tree(item).ok()?;
-            let at = new
-                .iter()
-                .enumerate()
-                .position(|(at, tree)| !used[at] && identity(&old) == identity(tree))?;
-            used[at] = true;
-            Some(&new[at])
-        })
+        .map(|item| waiting.get_mut(&identity(&doc.tree(item).ok()?))?.pop_front())
         .collect()
+}
+
+fn by_name(entries: &[(String, Tree)]) -> HashMap<&str, &Tree> {
+    entries.iter().map(|(name, tree)| (name.as_str(), tree)).collect()
 }
 
 /// An entry of a list without what a rotation changes.
@@ -98,23 +99,20 @@ fn next_change(doc: &Document, node: NodeId, tree: &Tree) -> Result<Option<Edits
     match (doc.node(node).kind(), tree) {
         (NodeKind::Scalar, Tree::Scalar(_)) => Ok(None),
         (NodeKind::Map, Tree::Map(entries)) => {
+            let wanted = by_name(entries);
+            let mut there = HashSet::new();
             for (key, value) in doc.entries(node) {
                 let name = doc.key_text(key);
-                match entries.iter().find(|(wanted, _)| *wanted == name) {
-                    None => return Ok(Some(doc.remove(key))),
-                    Some((_, new)) => {
-                        if let Some(edits) = next_change(doc, value, new)? {
-                            return Ok(Some(edits));
-                        }
-                    }
+                let Some(new) = wanted.get(&*name) else { return Ok(Some(doc.remove(key))) };
+                if let Some(edits) = next_change(doc, value, new)? {
+                    return Ok(Some(edits));
                 }
+                there.insert(name);
             }
-            for (name, new) in entries {
-                if doc.entry(node, name).is_none() {
-                    return Ok(Some(doc.insert(node, Some(name), new)?));
-                }
+            match entries.iter().find(|(name, _)| !there.contains(name.as_str())) {
+                Some((name, new)) => Ok(Some(doc.insert(node, Some(name), new)?)),
+                None => Ok(None),
             }
-            Ok(None)
         }
         (NodeKind::List, Tree::List(items)) => {
             let paired = pairing(doc, node, items);

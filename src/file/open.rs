@@ -16,6 +16,7 @@ use crate::crypto::encrypted_value::{self, EncryptedValue};
 use crate::crypto::mac::MacText;
 use crate::crypto::seal::{LineBreaks, MacNonce, SealTag, TextTag};
 use crate::document::{Document, Format, NodeId, NodeKind, Style};
+use crate::policy::{Policy, RuleSubject};
 use crate::secret::{Wiped, reserve};
 use crate::text::{Edits, Span};
 use crate::value::{Scalar, ScalarType};
@@ -139,7 +140,7 @@ pub(crate) fn open(
     let as_written = bare && !notes.damaged && file.metadata.is_as_written() && !stray::any(file);
     // A key that stands twice splits a map unseen by the tree's tag: whoever seals refuses it.
     let tag = |plain: &str| {
-        marked.map(|_| (text_tag(keys, &lastmodified, plain), check_keys(doc).is_err()))
+        marked.map(|_| (text_tag(keys, policy, &lastmodified, plain), check_keys(doc).is_err()))
     };
     let written = spelling::write_plain(file, &values, notes, straight, tag)?;
     let spelling::Written { plain, notes, tag } = written;
@@ -350,9 +351,19 @@ fn vouch(stored: SealTag, computed: SealTag) -> Vouch {
     }
 }
 
-/// Tag S of what `decrypt` prints.
-pub(crate) fn text_tag(keys: &FileKeys, lastmodified: &str, plain: &str) -> SealTag {
-    let mut tag = TextTag::begin(&keys.seal, lastmodified, LineBreaks::AsLf);
+/// Tag S of what `decrypt` prints. Where comments decide what is sealed, CRLF and LF are not the same:
+/// whose a comment is differs.
+pub(crate) fn text_tag(
+    keys: &FileKeys,
+    policy: &Policy,
+    lastmodified: &str,
+    plain: &str,
+) -> SealTag {
+    let line_breaks = match policy.rule().subject() {
+        RuleSubject::Comments => LineBreaks::Verbatim,
+        RuleSubject::Keys => LineBreaks::AsLf,
+    };
+    let mut tag = TextTag::begin(&keys.seal, lastmodified, line_breaks);
     tag.feed(plain.as_bytes());
     tag.finish()
 }

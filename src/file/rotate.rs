@@ -62,7 +62,7 @@ impl DecryptedFile {
         let text_known = options.text_is_reviewed || self.outcome().text_is_good();
         let tags = Tags {
             text: if text_known {
-                text_tag(&keys, &lastmodified, self.opened.plain.text())
+                text_tag(&keys, metadata.policy(), &lastmodified, self.opened.plain.text())
             } else {
                 SealTag::NONE
             },

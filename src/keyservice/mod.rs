@@ -11,6 +11,8 @@ pub mod age;
 mod keyring;
 mod order;
 
+use std::sync::Arc;
+
 pub use self::keyring::{KeyFailure, Keyring, RecoverError, WrapError};
 pub use self::order::{DecryptionOrder, DuplicateKindError};
 
@@ -24,6 +26,16 @@ pub trait KeyService: Send + Sync {
 
     /// Unwraps a data key. `None`: the master key is none of this service's.
     fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>>;
+}
+
+impl<S: KeyService + ?Sized> KeyService for Arc<S> {
+    fn wrap(&self, key: &MasterKey, data_key: &DataKey) -> Option<Result<String, KeyError>> {
+        (**self).wrap(key, data_key)
+    }
+
+    fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>> {
+        (**self).unwrap(key)
+    }
 }
 
 /// Why a data key could not be wrapped for one master key, or unwrapped with it.
@@ -70,7 +82,7 @@ pub enum KeyError {
 pub struct Looked {
     /// What the user knows it by: `SOPS_AGE_KEY_FILE`.
     pub name: String,
-    /// The path or command that it led to; empty if there is none to tell.
+    /// The path, or the program of the command, that it led to; empty if there is none to tell.
     pub location: String,
     /// What was there, or why it could not be used. Never a part of an identity.
     pub outcome: String,

@@ -44,6 +44,9 @@ pub enum MetadataError {
     /// It nests deeper than any metadata does.
     #[error("the metadata nests too deeply")]
     TooDeep,
+    /// It holds more than any metadata does: what works on it takes time with its size.
+    #[error("the metadata holds more than {} values", read::MAX_VALUES)]
+    TooLarge,
     /// A key stands twice in one map.
     #[error("the metadata has {field} twice")]
     Duplicate {
@@ -223,6 +226,15 @@ impl Metadata {
         text("lastmodified") == Some(self.lastmodified.seconds().as_str())
             && mac
             && !self.raw.iter().any(|(name, value)| is_stray(name, value))
+    }
+
+    /// The fields that neither SOPS nor waxseal knows. They are kept, and count as recipients: a later
+    /// version may wrap for what they name.
+    pub fn unknown_fields(&self) -> impl Iterator<Item = &str> {
+        self.raw
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| !read::KNOWN.contains(name) && !Rule::FIELDS.contains(name))
     }
 
     /// The same metadata, last changed then, without fields that say nothing.

@@ -14,6 +14,7 @@ type Fields = [(String, Tree)];
 pub(super) fn metadata(block: &Tree) -> Result<Metadata, MetadataError> {
     let Tree::Map(raw) = block else { return Err(MetadataError::NotAMap) };
     check_depth(block, MAX_DEPTH)?;
+    count_values(block, &mut 0)?;
     check_duplicates(raw, &Place::Block)?;
     check_case(raw, &KNOWN, "")?;
     let string = |name: &'static str| {
@@ -173,6 +174,16 @@ fn check_depth(tree: &Tree, left: usize) -> Result<(), MetadataError> {
     }
 }
 
+fn count_values(tree: &Tree, count: &mut usize) -> Result<(), MetadataError> {
+    *count += 1;
+    match tree {
+        _ if *count > MAX_VALUES => Err(MetadataError::TooLarge),
+        Tree::Map(entries) => entries.iter().try_for_each(|(_, value)| count_values(value, count)),
+        Tree::List(items) => items.iter().try_for_each(|item| count_values(item, count)),
+        Tree::Scalar(_) => Ok(()),
+    }
+}
+
 /// Names the field by its path, which is put together for an error only.
 fn check_duplicates(fields: &Fields, place: &Place<'_>) -> Result<(), MetadataError> {
     let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
@@ -243,3 +254,6 @@ const KEY_LISTS: [&str; 7] = ["age", "azure_kv", "gcp_kms", "hc_vault", "hckms",
 
 /// Nesting of the deepest known field is 6.
 const MAX_DEPTH: usize = 64;
+
+/// Enough for a thousand recipients and more.
+pub(super) const MAX_VALUES: usize = 5_000;

@@ -181,6 +181,8 @@ fn what_two_programs_could_read_differently_is_refused() {
     let deep = (0..64).fold(Tree::str("x"), |tree, _| Tree::List(vec![tree]));
     let deep = Tree::Map(vec![("x".into(), deep)]);
     assert_eq!(Metadata::from_tree(&deep), Err(MetadataError::TooDeep));
+    let many = (0..5_000).map(|field| (format!("u{field}"), Tree::str("x"))).collect();
+    assert_eq!(Metadata::from_tree(&Tree::Map(many)), Err(MetadataError::TooLarge));
 }
 
 #[test]

@@ -23,7 +23,7 @@ use super::env::Env;
 use super::fs::{ReadError, read, read_bytes};
 use super::interrupt;
 use super::tty::{Stream, is_terminal};
-use crate::shown;
+use crate::shown::Show;
 
 /// Why a file could not be edited.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ pub enum EditorError {
         status: ExitStatus,
     },
     /// There is no place for the file.
-    #[error("cannot make a private directory in {}: {source}", shown::path(path))]
+    #[error("cannot make a private directory in {}: {source}", path.shown())]
     Directory {
         /// Where.
         path: PathBuf,

@@ -1,11 +1,14 @@
 //! What git knows of a file.
 //!
-//! Invariant: a reference that a user typed is never taken for an option.
+//! Invariants: a reference that a user typed is never taken for an option; git is started in the folder
+//! that holds `.git`, which no commit can bring. In any other folder a file `HEAD`, a file `config` and two
+//! folders, all committed as usual, would be a repository to it, whose configuration names programs.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// Why git did not tell.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,12 @@ pub enum GitError {
         /// Where.
         reference: String,
     },
+    /// A link in the commit leads out of the repository, or nowhere.
+    #[error("the file at {reference:?} is behind a link that leads nowhere in the repository")]
+    Link {
+        /// Where.
+        reference: String,
+    },
     /// What it holds is no text.
     #[error("the file at {reference:?} is not UTF-8")]
     NotUtf8 {
@@ -34,42 +43,95 @@ pub enum GitError {
     },
 }
 
-/// A file as a commit has it; `None`: the commit does not have it. The path is absolute.
+/// A file as a commit has it, by its name there and, if the commit does not know that, by the one that
+/// symlinks lead to; `None`: it has neither. The path is absolute.
 ///
 /// # Errors
 ///
-/// If git is not there, or there is no such commit.
+/// If git is not there, there is no such commit, or the file cannot be read out of it.
 pub fn show(file: &Path, reference: &str) -> Result<Option<String>, GitError> {
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    let name = file.file_name().unwrap_or_default();
+    let real = file.canonicalize().ok().filter(|real| real != file);
+    let mut is_known = false;
+    for name in [Some(file), real.as_deref()].into_iter().flatten() {
+        let Some(root) = root(name) else { continue };
+        let commit = commit(root, reference)?;
+        is_known = true;
+        let inside = name.strip_prefix(root).unwrap_or(name);
+        if let Some(text) = blob(root, &commit, inside, reference)? {
+            return Ok(Some(text));
+        }
+    }
+    if is_known { Ok(None) } else { Err(GitError::NoCommit { reference: reference.to_owned() }) }
+}
+
+/// The nearest folder above a file that holds `.git`: a folder, or the file of a linked work tree.
+fn root(file: &Path) -> Option<&Path> {
+    file.ancestors().skip(1).find(|folder| folder.join(".git").symlink_metadata().is_ok())
+}
+
+fn commit(root: &Path, reference: &str) -> Result<String, GitError> {
     let commit = format!("{reference}^{{commit}}");
     let words = ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit];
-    let found = git(folder, &words.map(OsString::from))?;
+    let found = git(root, &words).output().map_err(GitError::Start)?;
     if !found.status.success() {
         return Err(GitError::NoCommit { reference: reference.to_owned() });
     }
-    let commit = String::from_utf8_lossy(&found.stdout).trim().to_owned();
-    let mut blob = OsString::from(format!("{commit}:./"));
-    blob.push(name);
-    let there = git(folder, &["cat-file".into(), "-e".into(), blob.clone()])?;
-    if !there.status.success() {
-        return Ok(None);
-    }
-    let content = git(folder, &["cat-file".into(), "blob".into(), blob])?;
-    if !content.status.success() {
-        return Err(GitError::NoBlob { reference: reference.to_owned() });
-    }
-    String::from_utf8(content.stdout)
-        .map(Some)
-        .map_err(|_| GitError::NotUtf8 { reference: reference.to_owned() })
+    Ok(String::from_utf8_lossy(&found.stdout).trim().to_owned())
 }
 
-fn git(folder: &Path, words: &[OsString]) -> Result<Output, GitError> {
-    Command::new("git")
-        .arg("-C")
-        .arg(folder)
-        .args(words)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(GitError::Start)
+/// The content of a file of a commit; links in the commit are followed.
+fn blob(
+    root: &Path,
+    commit: &str,
+    inside: &Path,
+    reference: &str,
+) -> Result<Option<String>, GitError> {
+    let reference = || reference.to_owned();
+    let mut object = OsString::from(format!("{commit}:"));
+    object.push(inside);
+    if object.as_bytes().contains(&b'\n') {
+        // It would be two objects.
+        return Err(GitError::NoBlob { reference: reference() });
+    }
+    let mut child = git(root, &["cat-file", "--batch", "--follow-symlinks"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(GitError::Start)?;
+    let told = ask(&mut child, object.as_bytes());
+    let output = child.wait_with_output().map_err(GitError::Start)?;
+    if told.is_err() || !output.status.success() {
+        return Err(GitError::NoBlob { reference: reference() });
+    }
+    let Output { stdout, .. } = output;
+    let line = stdout.iter().position(|&byte| byte == b'\n').unwrap_or(stdout.len());
+    let (head, content) = stdout.split_at(line);
+    let words: Vec<&[u8]> = head.split(|&byte| byte == b' ').collect();
+    match words.as_slice() {
+        [.., b"missing"] => return Ok(None),
+        [_, b"blob", _] => {}
+        [b"symlink" | b"dangling" | b"loop" | b"notdir", _] => {
+            return Err(GitError::Link { reference: reference() });
+        }
+        _ => return Err(GitError::NoBlob { reference: reference() }),
+    }
+    // A line break before and behind it.
+    let content = content.get(1..content.len().saturating_sub(1)).unwrap_or_default();
+    String::from_utf8(content.to_vec())
+        .map(Some)
+        .map_err(|_| GitError::NotUtf8 { reference: reference() })
+}
+
+fn ask(child: &mut Child, object: &[u8]) -> io::Result<()> {
+    let Some(mut stdin) = child.stdin.take() else { return Ok(()) };
+    stdin.write_all(object)?;
+    stdin.write_all(b"\n")
+}
+
+fn git(root: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(root).args(["-c", "safe.bareRepository=explicit"]).args(words);
+    command.stdin(Stdio::null());
+    command
 }

@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use super::env::Env;
 use super::fs::{ReadError, read, read_bytes};
 use crate::keyservice::age::{
-    IdentitySource, ReadPublic, Reading, SourceKind, armor_identity_file,
+    IdentitySource, NOT_SET, ReadPublic, Reading, SourceKind, armor_identity_file,
 };
 use crate::secret::SecretText;
-use crate::shown;
+use crate::shown::{MISPLACED, Show, holds_private_key};
 
 /// Every place where identities are looked for, in SOPS' order; those that are not set as well, so
 /// that a report can name them.
@@ -32,15 +32,23 @@ pub fn age_sources(env: &Env) -> Vec<IdentitySource> {
     sources.push(of_text_variable(env, IdentityWords, "SOPS_AGE_KEY"));
     sources.push(of_file_variable(env, Identities, "SOPS_AGE_KEY_FILE"));
     sources.push(of_command_variable(env, Identities, "SOPS_AGE_KEY_CMD"));
-    if let Some(config) = env.user_config_dir() {
-        sources.push(of_path(Identities, &config.join("sops/age/keys.txt")));
+    match env.user_config_dir() {
+        Some(config) => sources.push(of_path(Identities, &config.join("sops/age/keys.txt"))),
+        None if env.home().is_none() => sources.push(no_home()),
+        None => {}
     }
     sources
 }
 
 fn not_set(kind: SourceKind, name: &str) -> IdentitySource {
-    let read = |_: &str| Err("not set".to_owned());
+    let read = |_: &str| Err(NOT_SET.to_owned());
     IdentitySource::new(kind, Reading::Once, name, "", Box::new(read))
+}
+
+/// Where a user's files would be, if it were known where that is.
+fn no_home() -> IdentitySource {
+    let read = |_: &str| Err("not set: no file of yours can be looked for".to_owned());
+    IdentitySource::new(SourceKind::Identities, Reading::Once, "HOME", "", Box::new(read))
 }
 
 fn of_text_variable(env: &Env, kind: SourceKind, name: &'static str) -> IdentitySource {
@@ -59,16 +67,17 @@ fn of_text_variable(env: &Env, kind: SourceKind, name: &'static str) -> Identity
 fn of_file_variable(env: &Env, kind: SourceKind, name: &'static str) -> IdentitySource {
     let Some(value) = env.set(name) else { return not_set(kind, name) };
     let path = PathBuf::from(value);
-    let location = shown::path(&path).to_string();
+    let is_key = holds_private_key(&path.to_string_lossy());
+    let location = if is_key { String::new() } else { path.shown().to_string() };
     let public = public_beside(&path);
     let read = move |_: &str| {
         if path.as_os_str().is_empty() {
             return Err("set, but empty".to_owned());
         }
-        if path.to_str().is_some_and(shown::holds_identity) {
-            return Err("a path is expected here; SOPS_AGE_KEY takes the key itself".to_owned());
-        }
-        read_identity(&path).map(Some).map_err(|error| error.to_string())
+        read_identity(&path).map(Some).map_err(|error| match is_key {
+            true => MISPLACED.to_owned(),
+            false => error.to_string(),
+        })
     };
     IdentitySource::new(kind, Reading::Once, name, location, Box::new(read)).with_public(public)
 }
@@ -80,7 +89,7 @@ fn public_beside(path: &Path) -> ReadPublic {
     let public = PathBuf::from(public);
     Box::new(move || {
         read(&public).map_err(|error| {
-            format!("locked, and its public key is needed: {}: {error}", shown::path(&public))
+            format!("locked, and its public key is needed: {}: {error}", public.shown())
         })
     })
 }
@@ -88,7 +97,7 @@ fn public_beside(path: &Path) -> ReadPublic {
 /// A place that is looked at in any case.
 fn of_path(kind: SourceKind, path: &Path) -> IdentitySource {
     let path = path.to_owned();
-    let name = shown::path(&path).to_string();
+    let name = path.shown().to_string();
     let public = public_beside(&path);
     let read = move |_: &str| match read_identity(&path) {
         Ok(text) => Ok(Some(text)),
@@ -101,9 +110,8 @@ fn of_path(kind: SourceKind, path: &Path) -> IdentitySource {
 fn of_command_variable(env: &Env, kind: SourceKind, name: &'static str) -> IdentitySource {
     let Some(value) = env.set(name) else { return not_set(kind, name) };
     let line = value.to_string_lossy().into_owned();
-    // Its arguments may be secrets.
-    let location =
-        line.split_whitespace().next().map_or(String::new(), |it| shown::text(it).to_string());
+    // Its arguments may hold a secret, an identity itself for one.
+    let location = program_of(&line).unwrap_or_default();
     let read = move |recipient: &str| run(&line, recipient).map(Some);
     IdentitySource::new(kind, Reading::PerRecipient, name, location, Box::new(read))
 }
@@ -118,11 +126,19 @@ fn read_identity(path: &Path) -> Result<SecretText, ReadError> {
     })
 }
 
+/// What messages say of a command line: the program.
+fn program_of(line: &str) -> Option<String> {
+    let program = shlex::split(line)?.into_iter().next()?;
+    // `NAME=value program` is for a shell; here it is the program, and the value may be secret.
+    let name = program.split('=').next().filter(|name| !holds_private_key(name))?;
+    Some(name.shown().to_string())
+}
+
 /// Runs a command without a shell; what it prints is the identity.
 fn run(line: &str, recipient: &str) -> Result<SecretText, String> {
     let words = shlex::split(line).ok_or("its quotes do not match")?;
     let (program, arguments) = words.split_first().ok_or("set, but empty")?;
-    let name = shown::text(program);
+    let shown = program_of(line).unwrap_or_default();
     let output = Command::new(program)
         .args(arguments)
         .env("SOPS_AGE_RECIPIENT", recipient)
@@ -130,16 +146,21 @@ fn run(line: &str, recipient: &str) -> Result<SecretText, String> {
         .stdin(Stdio::inherit())
         .stderr(Stdio::inherit())
         .output()
-        .map_err(|error| format!("{name} cannot be run: {error}"))?;
+        .map_err(|error| match holds_private_key(program) {
+            true => "a private key stands where a command is expected: SOPS_AGE_KEY takes age \
+                     identities themselves"
+                .to_owned(),
+            false => format!("{shown} cannot be run: {error}"),
+        })?;
     if !output.status.success() {
-        return Err(format!("{name} failed: {}", output.status));
+        return Err(format!("{shown} failed: {}", output.status));
     }
     if let Some(armored) = armor_identity_file(&output.stdout) {
         return Ok(armored);
     }
     String::from_utf8(output.stdout).map(SecretText::new).map_err(|error| {
         drop(SecretText::new(String::from_utf8_lossy(error.as_bytes()).into_owned()));
-        format!("{name} printed something that is not UTF-8")
+        format!("{shown} printed something that is not UTF-8")
     })
 }
 
@@ -278,7 +299,7 @@ mod tests {
             told,
             [
                 "SOPS_AGE_SSH_PRIVATE_KEY_FILE (): set, but empty",
-                "SOPS_AGE_SSH_PRIVATE_KEY_CMD ('): its quotes do not match",
+                "SOPS_AGE_SSH_PRIVATE_KEY_CMD (): its quotes do not match",
                 "/nowhere/.ssh/id_ed25519 (): not there",
                 "/nowhere/.ssh/id_rsa (): not there",
                 "SOPS_AGE_KEY (): no identity",

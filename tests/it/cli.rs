@@ -23,6 +23,7 @@ mod put_back;
 mod readme;
 mod review;
 mod set;
+mod since;
 mod start;
 mod stumbles;
 mod terminal;

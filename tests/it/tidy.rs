@@ -201,6 +201,17 @@ fn secrets_are_exposed_where_it_is_allowed() {
     }
 }
 
+/// A name of a file can hold what moves the cursor or begins a new line.
+#[test]
+fn names_of_files_are_shown_in_one_way() {
+    for (path, text) in sources() {
+        for (number, line) in code(&text) {
+            let raw = line.contains(".display()");
+            assert!(!raw, "{}:{number}: `.shown()` is for messages", path.display());
+        }
+    }
+}
+
 #[test]
 fn nothing_is_left_undone() {
     for (path, text) in sources() {

@@ -101,8 +101,7 @@ fn lines_behind(doc: &Document, block: NodeId, rest: Span, edits: &mut Edits) {
     let keeps = Header::split(doc.source(block)).0.chomp == Chomp::Keep;
     let column = Place::of(doc, block).parent.unwrap_or(0);
     let mut at = rest.start();
-    while at < rest.end() {
-        let line = Span::new(at, next_line(doc.text(), at).min(rest.end())).of(doc.text());
+    for line in rest.of(doc.text()).split_inclusive('\n') {
         let content = line.trim_start_matches([' ', '\t']);
         let space = line.len() - content.len();
         if content.starts_with('#') {
@@ -190,8 +189,10 @@ fn from_brackets(
         let from = content_end(doc, before, false);
         if !text[from..start].contains('#') {
             // A `?` that is a key needs the space that was behind it.
-            let is_cut =
-                text[..from].ends_with('?') && !text[end..].starts_with(char::is_whitespace);
+            let mark = text[..from].strip_suffix('?').map(|rest| rest.chars().next_back());
+            let alone = |before: char| before.is_whitespace() || "[{,".contains(before);
+            let is_mark = mark.is_some_and(|before| before.is_none_or(alone));
+            let is_cut = is_mark && !text[end..].starts_with(char::is_whitespace);
             edits.push(Span::new(from, end), if is_cut { " " } else { "" });
             return edits;
         }
@@ -207,15 +208,23 @@ fn from_brackets(
     let comma = comma_behind(text, end);
     match comma {
         Some(comma) if !text[end..comma].contains('#') => {
-            edits.push(Span::new(start, comma + 1), gap_for(text, start, comma + 1));
+            let to = before_no_tab(text, start, comma + 1);
+            edits.push(Span::new(start, to), gap_for(text, start, to));
         }
         Some(comma) => {
             edits.push(Span::new(start, end), "");
             edits.push(Span::new(comma, comma + 1), gap_for(text, comma, comma + 1));
         }
-        None => edits.push(Span::new(start, end), ""),
+        None => edits.push(Span::new(start, before_no_tab(text, start, end)), ""),
     }
     edits
+}
+
+/// Where what is taken out ends: behind a tab that would come to indent the line.
+fn before_no_tab(text: &str, start: usize, end: usize) -> usize {
+    let space = text[end..].len() - text[end..].trim_start_matches([' ', '\t']).len();
+    let indents = is_first_on_line(text, start) && text[end..end + space].contains('\t');
+    if indents { end + space } else { end }
 }
 
 /// What stays between `from` and `to`: what comes to stand at the start of a line must not look like the

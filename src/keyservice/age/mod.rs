@@ -24,7 +24,7 @@ use self::ask::Asking;
 pub use self::ask::{Interaction, Nobody};
 pub use self::recipient::{RecipientError, check_recipient, plugin_program};
 use self::source::{Identities, Parsed};
-pub use self::source::{IdentitySource, Read1, ReadPublic, Reading, SourceKind};
+pub use self::source::{IdentitySource, NOT_SET, Read1, ReadPublic, Reading, SourceKind};
 use super::{KeyError, KeyService, Looked};
 use crate::keys::{MasterKey, WrappedKey};
 use crate::secret::{DataKey, SecretText};
@@ -71,6 +71,27 @@ impl AgeIdentities {
     #[must_use]
     pub fn new(sources: Vec<IdentitySource>, interaction: Arc<dyn Interaction>) -> Self {
         Self { sources, interaction }
+    }
+
+    /// The recipients that belong to the identities. Nobody is asked and no command or plugin is run:
+    /// `None`, if one of the identities does not tell its recipient without that.
+    #[must_use]
+    pub fn own_recipients(&self) -> Option<Vec<String>> {
+        let mut own = Vec::new();
+        for source in &self.sources {
+            match source.reading() {
+                Reading::Once => {}
+                Reading::PerRecipient => return None,
+            }
+            match &*source.parsed("") {
+                Parsed::Absent => {}
+                Parsed::Failed(problem) if problem == NOT_SET => {}
+                Parsed::Identities(identities) => own.extend(identities.all_recipients()?),
+                Parsed::Ssh(key) => own.push(key.recipient()?),
+                Parsed::Failed(_) | Parsed::Locked(_) => return None,
+            }
+        }
+        Some(own)
     }
 
     /// Wraps a data key, or a share of one, for one recipient: an armored age file.

@@ -49,7 +49,7 @@ pub struct IdentitySource {
     reading: Reading,
     /// What the user knows it by: the variable, or the path. It is in the passphrase prompt.
     name: String,
-    /// Where it led: the path, the command; empty if the name says it all.
+    /// Where it led: the path, the program; empty if the name says it all.
     location: String,
     read: Read1,
     /// Reads the public key that stands beside an SSH key.
@@ -225,6 +225,12 @@ impl Identities {
         Ok(())
     }
 
+    /// The recipients, if all of the identities tell theirs.
+    pub(super) fn all_recipients(&self) -> Option<impl Iterator<Item = String>> {
+        let all = self.plugins.is_empty() && self.unsupported == 0;
+        all.then(|| self.native.iter().map(|native| native.recipient().to_owned()))
+    }
+
     pub(super) fn summary(&self) -> String {
         let count = self.native.len() + self.plugins.len();
         let mut text = match count {
@@ -305,6 +311,16 @@ impl SshKey {
         Ok(Self { key: Key::Age(key), fingerprint, opened: OnceLock::new() })
     }
 
+    /// The recipient of a key that is not locked.
+    pub(super) fn recipient(&self) -> Option<String> {
+        match &self.key {
+            Key::Age(key @ ssh::Identity::Unencrypted(_)) => {
+                ssh::Recipient::try_from(key.clone()).ok().map(|recipient| recipient.to_string())
+            }
+            Key::Age(_) | Key::Pem(_) => None,
+        }
+    }
+
     /// The usable key. The passphrase is asked for once, and only if one of the stanzas is for it.
     ///
     /// `None`: it is locked, and no stanza is for it.
@@ -364,6 +380,9 @@ pub(super) fn recipients(text: &SecretText) -> Result<Vec<String>, String> {
     let identities = Identities::parse(text.expose_secret(), true)?;
     Ok(identities.native.iter().map(|native| native.recipient().to_owned()).collect())
 }
+
+/// What a source says that its user did not set.
+pub const NOT_SET: &str = "not set";
 
 /// Most that is read of a locked identity file, as SOPS.
 const LOCKED_MAX: u64 = 16 << 20;

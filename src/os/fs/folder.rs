@@ -3,23 +3,24 @@
 //! Invariant: below that folder no symlink is followed. Who can write to a repository can put one
 //! there, to have plaintext written to a place of his choice.
 
-use crate::shown;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+
+use crate::shown::Show;
 
 /// Why a file cannot be written below a folder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderError {
     /// A symlink is in the way.
-    #[error("{} is a symlink: none is followed below the folder that you name", shown::path(path))]
+    #[error("{} is a symlink: none is followed below the folder that you name", path.shown())]
     Symlink {
         /// Where.
         path: PathBuf,
     },
     /// Something that is no folder is in the way.
-    #[error("{} is no folder", shown::path(path))]
+    #[error("{} is no folder", path.shown())]
     NoFolder {
         /// Where.
         path: PathBuf,
@@ -28,7 +29,7 @@ pub enum FolderError {
     #[error("does not stay below the folder")]
     Outside,
     /// Anything else.
-    #[error("cannot make the folder {}: {source}", shown::path(path))]
+    #[error("cannot make the folder {}: {source}", path.shown())]
     Io {
         /// Which.
         path: PathBuf,

@@ -17,7 +17,7 @@ use super::steps::{Machine, Steps};
 use super::target::parent;
 use super::temp::remove_all_left;
 use crate::os::threads::side_by_side;
-use crate::shown;
+use crate::shown::Show;
 
 /// A file to write.
 #[derive(Clone, Copy)]
@@ -95,10 +95,7 @@ pub enum WriteError {
     #[error("cannot be replaced: it is mounted by itself, and its directory keeps no copy")]
     Mounted,
     /// It is a mount point of its own, and neither the new nor the old content could be written.
-    #[error(
-        "is torn: overwriting it failed ({source}), and so did putting the old content back; {} holds the new content whole",
-        shown::path(copy)
-    )]
+    #[error("is torn: overwriting it failed ({source}), and so did putting the old content back; {} holds the new content whole", copy.shown())]
     Torn {
         /// The whole new content.
         copy: PathBuf,
@@ -113,10 +110,7 @@ pub enum WriteError {
     #[error("exists already")]
     Exists,
     /// The name of the temporary file is taken by what cannot be removed.
-    #[error(
-        "cannot be written: {} is in the way and cannot be removed: {source}",
-        shown::path(path)
-    )]
+    #[error("cannot be written: {} is in the way and cannot be removed: {source}", path.shown())]
     Blocked {
         /// What is in the way.
         path: PathBuf,

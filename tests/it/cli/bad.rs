@@ -105,11 +105,11 @@ fn files_that_are_not_what_they_should_be() {
         &sandbox,
         &["encrypt", "sops.yaml"],
         &expect![[r#"
-            exit 203
-            --- stderr
-            error: sops.yaml: line 2, column 1: the file already has a top-level entry called 'sops'
-            hint: `sops` at the top of a file is where its metadata stands: give that entry another name; what is encrypted already is changed with `waxseal edit`, `set` or `rotate`
-        "#]],
+        exit 203
+        --- stderr
+        error: sops.yaml: line 2, column 1: the file already has a top-level entry called 'sops'
+        hint: an encrypted file is changed with `waxseal edit`, `set` or `rotate`; in a plaintext, give that entry another name
+    "#]],
     );
     check(
         &sandbox,
@@ -377,20 +377,20 @@ fn identity_files_that_are_none() {
         &sandbox,
         &["rotate", "-i", "a.yaml"],
         &expect![[r#"
-            exit 128
-            --- stderr
-            error: a.yaml: cannot recover the data key
-              age1ME  no identity for this recipient
-              looked for identities in:
-                SOPS_AGE_SSH_PRIVATE_KEY_FILE (folder): is a directory
-                DIR/home/.ssh/id_ed25519: not there
-                DIR/home/.ssh/id_rsa: not there
-                SOPS_AGE_KEY: line 1: not an age identity
-                SOPS_AGE_KEY_FILE (identity): line 2: not an age identity
-                SOPS_AGE_KEY_CMD (cat): cat printed something that is not UTF-8
-                DIR/home/.config/sops/age/keys.txt: not there
-            hint: point SOPS_AGE_KEY_FILE at an identity for one of these recipients, or ask somebody who has one to add you with `waxseal updatekeys`
-        "#]],
+        exit 128
+        --- stderr
+        error: a.yaml: cannot recover the data key
+          age1ME  no identity for this recipient
+          looked for identities in:
+            SOPS_AGE_SSH_PRIVATE_KEY_FILE (folder): is a directory
+            DIR/home/.ssh/id_ed25519: not there
+            DIR/home/.ssh/id_rsa: not there
+            SOPS_AGE_KEY: line 1: not an age identity
+            SOPS_AGE_KEY_FILE (identity): line 2: not an age identity
+            SOPS_AGE_KEY_CMD (cat): cat printed something that is not UTF-8
+            DIR/home/.config/sops/age/keys.txt: not there
+        hint: point SOPS_AGE_KEY_FILE at an identity for one of these recipients, or ask somebody who has one to add you with `waxseal updatekeys`
+    "#]],
     );
     assert_eq!(sandbox.read("a.yaml"), before);
 }

@@ -162,7 +162,7 @@ fn words_of_sops_are_answered_with_those_of_waxseal() {
             exit 1
             --- stderr
             error: unrecognized subcommand 'exec-env'
-            hint: not part of waxseal yet; `sops exec-env` opens the same YAML and JSON files
+            hint: not part of waxseal yet; `sops exec-env` works on the same YAML and JSON files
         "#]],
         ),
         (
@@ -189,7 +189,7 @@ fn words_of_sops_are_answered_with_those_of_waxseal() {
             exit 1
             --- stderr
             error: unexpected argument '--pgp' found
-            hint: keys of this kind are not supported yet
+            hint: keys of this kind (PGP, KMS, Vault) are not supported yet: age and SSH keys are
         "#]],
         ),
         (
@@ -287,6 +287,7 @@ fn what_others_let_pass_for_json_is_named() {
             exit 2
             --- stderr
             error: a.json: line 2, column 3: a comment, which JSON does not have
+            hint: JSON has neither comments nor commas at the end: remove them all
         "#]],
         ),
         (
@@ -295,6 +296,7 @@ fn what_others_let_pass_for_json_is_named() {
             exit 2
             --- stderr
             error: a.json: line 1, column 10: a comment, which JSON does not have
+            hint: JSON has neither comments nor commas at the end: remove them all
         "#]],
         ),
         (
@@ -303,6 +305,7 @@ fn what_others_let_pass_for_json_is_named() {
             exit 2
             --- stderr
             error: a.json: line 1, column 9: a comment, which JSON does not have
+            hint: JSON has neither comments nor commas at the end: remove them all
         "#]],
         ),
         (
@@ -311,6 +314,7 @@ fn what_others_let_pass_for_json_is_named() {
             exit 2
             --- stderr
             error: a.json: line 1, column 1: a comment, which JSON does not have
+            hint: JSON has neither comments nor commas at the end: remove them all
         "#]],
         ),
         (
@@ -319,6 +323,7 @@ fn what_others_let_pass_for_json_is_named() {
             exit 2
             --- stderr
             error: a.json: line 2, column 1: a comma before the closing bracket, which JSON does not have
+            hint: JSON has neither comments nor commas at the end: remove them all
         "#]],
         ),
         (
@@ -327,6 +332,7 @@ fn what_others_let_pass_for_json_is_named() {
             exit 2
             --- stderr
             error: a.json: line 1, column 7: a comma before the closing bracket, which JSON does not have
+            hint: JSON has neither comments nor commas at the end: remove them all
         "#]],
         ),
         (
@@ -422,21 +428,21 @@ fn key_paths_are_shown_as_a_shell_takes_them() {
         &sandbox,
         &["set", "a.yaml", "a", "2"],
         &expect![[r#"
-            exit 7
-            --- stderr
-            error: the key path: a piece of the path does not end with ']'; write ["key"][0]
-            hint: in single quotes for the shell, and before the value: '["key"][0]'
-        "#]],
+        exit 7
+        --- stderr
+        error: the last word but one, taken for the key path: a piece of the path does not end with ']'; write ["key"][0]
+        hint: in single quotes for the shell: '["key"][0]'
+    "#]],
     );
     check(
         &sandbox,
         &["set", "a.yaml", "[a]", "2"],
         &expect![[r#"
-            exit 7
-            --- stderr
-            error: the key path: a piece of the path is neither a quoted key nor a number; write ["key"][0]
-            hint: in single quotes for the shell, and before the value: '["key"][0]'
-        "#]],
+        exit 7
+        --- stderr
+        error: the last word but one, taken for the key path: a piece of the path is neither a quoted key nor a number; write ["key"][0]
+        hint: in single quotes for the shell: '["key"][0]'
+    "#]],
     );
     check(
         &sandbox,

@@ -65,7 +65,6 @@ fn a_text_is_taken_as_it_stands() {
         ("hunter2\r\n", "hunter2"),
         ("hunter2", "hunter2"),
         ("-----\nx\n-----\n", "-----\nx\n-----\n"),
-        ("\n", ""),
         ("\n\n", "\n\n"),
     ] {
         sandbox.run_with(&stdin, given).ok();

@@ -18,7 +18,7 @@ const PATIENCE: u64 = 30_000;
 
 impl Sandbox {
     /// Starts the program at a terminal.
-    fn at_terminal(&self, words: &str) -> PtySession {
+    pub(super) fn at_terminal(&self, words: &str) -> PtySession {
         let mut command = self.command("sh");
         command
             .args(["-c", &format!("stty echo; exec \"$WAXSEAL\" {words}")])
@@ -32,7 +32,7 @@ impl Sandbox {
 
 /// What else is shown, and the exit code.
 #[track_caller]
-fn end(mut session: PtySession) -> (String, i32) {
+pub(super) fn end(mut session: PtySession) -> (String, i32) {
     let rest = session.exp_eof().expect("the end");
     // `Exited(Pid(1), 2)`: the type has no public name.
     let status = format!("{:?}", session.process().wait().expect("waited for"));
@@ -126,7 +126,9 @@ fn reseal_asks_for_a_review() {
     let sandbox = Sandbox::new();
     sandbox.sealed("a.yaml", PLAIN);
     let respelled = sandbox.read("a.yaml").replace("a: ENC", "a:  ENC");
-    for (answer, code) in [("no", 1), ("", 1), ("y", 1), ("yes", 0)] {
+    for (answer, code) in
+        [("no", 1), ("", 1), ("n", 1), ("yeah", 1), ("y", 0), ("YES", 0), ("yes", 0)]
+    {
         sandbox.write("a.yaml", &respelled);
         let mut session = sandbox.at_terminal("reseal a.yaml");
         let shown = session

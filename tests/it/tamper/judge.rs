@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use waxseal::document::{Document, Format, NodeId, NodeKind};
 use waxseal::file::{EncryptedFile, FileError, Verdict};
+use waxseal::policy::RuleSubject;
 use waxseal::value::{ScalarType, Tree};
 
 use super::base::Base;
@@ -124,7 +125,9 @@ pub(super) fn judge(base: &Base, mutant: &str) -> Result<String, String> {
     let original = EncryptedFile::parse(base.sealed.clone(), base.format).expect("parses");
     let same_recipients = recipients(&metadata.recipients_view())
         == recipients(&original.metadata().recipients_view());
-    let same_text = lf(text) == lf(&base.plain);
+    // Where comments decide, whose they are depends on the line breaks.
+    let by_comments = metadata.policy().rule().subject() == RuleSubject::Comments;
+    let same_text = if by_comments { *text == base.plain } else { lf(text) == lf(&base.plain) };
     let outcome = opened.outcome();
     match outcome.verdict() {
         Verdict::Sealed if !same_recipients => Err("changed recipients count as sealed".into()),

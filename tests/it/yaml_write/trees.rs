@@ -236,6 +236,10 @@ fn a_removed_entry_leaves_its_neighbours_apart() {
 #[test]
 fn removed_members_take_their_comma() {
     check_remove("[\n? ,b]", "[1]", "[\n? ]");
+    check_remove("[a?, b]", "[1]", "[a?]");
+    // A tab cannot indent.
+    check_remove("- {\n  a: b,\t} #\n", "[0][\"a\"]", "- {\n  } #\n");
+    check_remove("- {\n  a: b\t} #\n", "[0][\"a\"]", "- {\n  } #\n");
     check_remove("{a: 1, b: 2, c: 3}", "[\"a\"]", "{b: 2, c: 3}");
     check_remove("{a: 1, b: 2, c: 3}", "[\"b\"]", "{a: 1, c: 3}");
     check_remove("[1, &x 2,]", "[1]", "[1,]");
