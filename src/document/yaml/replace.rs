@@ -75,7 +75,9 @@ fn replace_scalar(doc: &Document, value: NodeId, new: &Scalar<'_>) -> Edits {
     if let Some(tag) = old_tag.filter(|_| forces) {
         let span = doc.node(tag).span();
         let rest = &doc.text()[span.end()..];
-        let gap = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        let space = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        // A comment needs the space before it.
+        let gap = if rest[space..].starts_with('#') { 0 } else { space };
         edits.push(Span::new(span.start(), (span.end() + gap).min(node.span().start())), "");
     }
     mark_key(doc, value, &mut edits);

@@ -300,6 +300,12 @@ fn a_key_of_several_lines_in_brackets_is_marked_once_it_has_a_value() {
     check_replace("k: {\n!t\n a }\n", "[\"k\"][\"a\"]", &seven, "k: {\n? !t\n a: 7 }\n");
 }
 
+#[test]
+fn a_comment_behind_a_tag_that_goes_keeps_its_space() {
+    let text = Tree::Scalar(Scalar::str("x".to_owned()));
+    check_replace("a: [!!int # c\n 7]\n", "[\"a\"][0]", &text, "a: [ # c\n x]\n");
+}
+
 /// The text of a block scalar at the end of such a key gets a line break behind it.
 #[test]
 fn a_key_that_ends_in_a_block_scalar_keeps_its_name_with_a_value() {
