@@ -181,6 +181,10 @@ pub(crate) fn check_insert(doc: &Document, every: usize, seen: &mut Seen) {
         .filter(|(index, _)| index % every == 0);
     for (_, container) in containers {
         let key = (doc.node(container).kind() == NodeKind::Map).then_some("new.key");
+        // One more of the same name is no new entry.
+        if key.is_some_and(|key| doc.entry(container, key).is_some()) {
+            continue;
+        }
         for value in samples() {
             let Ok(edits) = doc.insert(container, key, &value) else {
                 seen.refused += 1;
