@@ -12,6 +12,7 @@ use crate::document::{Document, NodeId, NodeKind};
 use crate::file::{Outcome, Vouch};
 use crate::metadata::BLOCK;
 use crate::policy::RuleSubject;
+use crate::text::Position;
 use crate::value::{Scalar, ScalarType};
 
 /// Refuses a new value in the open where a comment decides what is sealed and the comments are not
@@ -33,14 +34,20 @@ pub(crate) fn check_new_plain_values(opened: &Opened, sealed: &str) -> Result<()
     else {
         return Ok(());
     };
-    let path = new.path_of(place);
+    let what = match new.node(place).kind() {
+        NodeKind::Comment => {
+            let position = Position::of(new.text(), new.node(place).span().start());
+            format!("the comment in line {}", position.line)
+        }
+        _ => new.path_of(place).to_string(),
+    };
     // Not the words of the verdict: under `mac_only_encrypted` it does not look at comments.
     let why = if outcome.text == Vouch::Zero {
         "nobody vouches for the comments"
     } else {
         "comments, quoting or spacing were changed without the key"
     };
-    let text = format!("{path} would stay in the open, which a comment decides, and {why}");
+    let text = format!("{what} would stay in the open, which a comment decides, and {why}");
     let text_alone = Outcome { recipients: Vouch::Good, mac_only_encrypted: false, ..outcome };
     Err(with_hint(Error::new(exit::RESPELLED, text), text_alone))
 }
@@ -69,7 +76,12 @@ fn in_the_open<'d>(
             _ => Some(outer),
         });
         paths.push(path);
-        if let Some(path) = path
+        // A comment by its text alone, wherever it stands.
+        if path.is_some() && node.kind() == NodeKind::Comment {
+            if !is_token(doc.source(id).trim_start_matches('#').trim()) {
+                found.push((id, (0, doc.source(id))));
+            }
+        } else if let Some(path) = path
             && node.kind() == NodeKind::Scalar
             && doc.scalar(id).is_ok_and(|value| is_in_the_open(&value))
         {

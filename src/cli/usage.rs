@@ -19,7 +19,15 @@ use crate::shown::Show;
 /// Tells what clap has to say; the first of the words is the program.
 pub(super) fn answer(out: &Output, error: &clap::Error, words: &[OsString]) -> Exit {
     let kind = error.kind();
+    let asks =
+        |word: &OsString| ["-h", "--help", "help", "-V", "--version"].iter().any(|it| word == it);
+    let is_asked = words.iter().skip(1).any(asks);
     if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        if !is_asked {
+            // `-hunter2` is no `-h`.
+            let text = "a word that begins with -h or -V is no value";
+            return fail(out, &Error::new(exit::GENERIC, text).hint(DASHED_VALUE));
+        }
         let text = error.render().to_string();
         return out.data(text.as_bytes()).map_or_else(|it| fail(out, &it), |()| exit::SUCCESS);
     }
@@ -87,8 +95,13 @@ impl Typed<'_> {
         }
     }
 
+    /// Whether one of the words may be a secret: `set` may also stand behind a flag with a value.
+    fn is_set(&self) -> bool {
+        self.words.contains(&"set")
+    }
+
     fn unknown(&self, argument: &str) -> String {
-        if self.command != Some("set") || self.word_of_sops().is_some() {
+        if !self.is_set() || self.word_of_sops().is_some() {
             return format!("unexpected argument '{}' found", argument.shown());
         }
         let behind = self.words.iter().skip_while(|word| **word != "set").skip(1);
@@ -100,9 +113,9 @@ impl Typed<'_> {
     }
 
     fn quoted(&self, value: &str) -> String {
-        match self.command {
-            Some("set") => String::new(),
-            _ => format!(" '{}'", value.shown()),
+        match self.is_set() {
+            true => String::new(),
+            false => format!(" '{}'", value.shown()),
         }
     }
 
@@ -147,9 +160,9 @@ impl Typed<'_> {
         if asks || !kinds.contains(&self.error.kind()) {
             return None;
         }
-        match (self.command, self.context(ContextKind::InvalidArg)) {
+        match (self.is_set(), self.context(ContextKind::InvalidArg)) {
             // Another word may be the value.
-            (Some("set"), Some(argument)) => former::instead(&["set", argument], self.command),
+            (true, Some(argument)) => former::instead(&["set", argument], self.command),
             _ => former::instead(&self.words, self.command),
         }
     }

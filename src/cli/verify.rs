@@ -100,7 +100,7 @@ fn found(opened: &Opened, keys_differ: bool, differs: Option<(&Error, &str)>) ->
             exit::BROKEN | exit::RESPELLED | exit::RECIPIENTS | exit::NO_SEAL => "fails against",
             _ => "not compared with",
         };
-        line = format!("{line}; {what} {reference}");
+        line = format!("{line}; {what} {}", reference.shown());
     }
     if opened.file.sealed_values() == 0 {
         line.push_str("; no value is encrypted");

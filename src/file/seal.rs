@@ -191,10 +191,13 @@ impl Sealer<'_, '_, '_, '_> {
         });
         if site.widened {
             // Comments between a tag and its value go where the tag goes: into the value's note.
-            let inside = |other: &mut Site| other.source.start() >= site.source.start();
-            while let Some(comment) = self.sites.pop_if(inside) {
-                self.taken_in.push(comment.node);
-            }
+            let is_inside = |span: Span| span.start() >= site.source.start();
+            while self.sites.pop_if(|other| is_inside(other.source)).is_some() {}
+            // Those without text as well, which are never sealed.
+            let before = (0..place.node.index()).rev().map(NodeId::new);
+            let covered = before.take_while(|&id| is_inside(self.doc.node(id).span()));
+            let comments = covered.filter(|&id| self.doc.node(id).kind() == NodeKind::Comment);
+            self.taken_in.extend(comments);
             self.splice.undo(site.source.start());
         }
         let doc = self.doc;

@@ -1,14 +1,18 @@
 //! What git knows of a file.
 //!
-//! Invariants: a reference that a user typed is never taken for an option; git is started in the folder
-//! that holds `.git`, which no commit can bring. In any other folder a file `HEAD`, a file `config` and two
-//! folders, all committed as usual, would be a repository to it, whose configuration names programs.
+//! Invariants: a reference that a user typed is never taken for an option; git is started in a folder that
+//! holds `.git`, which no commit can bring but as a submodule, whose configuration is not its own. In any
+//! other folder a file `HEAD`, a file `config` and two folders, all committed as usual, would be a repository
+//! to it, whose configuration names programs. The outermost repository is asked first: a folder that a commit
+//! replaced by a submodule has no say about what it was.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+
+use crate::shown::Show;
 
 /// Why git did not tell.
 #[derive(Debug, thiserror::Error)]
@@ -18,25 +22,25 @@ pub enum GitError {
     #[error("git cannot be run: {0}")]
     Start(#[source] io::Error),
     /// No such commit, or no repository.
-    #[error("git knows no commit {reference:?} here")]
+    #[error("git knows no commit {} here", reference.shown())]
     NoCommit {
         /// What was asked for.
         reference: String,
     },
     /// The file cannot be read out of the commit.
-    #[error("git cannot read the file at {reference:?}")]
+    #[error("git cannot read the file at {}", reference.shown())]
     NoBlob {
         /// Where.
         reference: String,
     },
     /// A link in the commit leads out of the repository, or nowhere.
-    #[error("the file at {reference:?} is behind a link that leads nowhere in the repository")]
+    #[error("the file at {} is behind a link that leads nowhere in the repository", reference.shown())]
     Link {
         /// Where.
         reference: String,
     },
     /// What it holds is no text.
-    #[error("the file at {reference:?} is not UTF-8")]
+    #[error("the file at {} is not UTF-8", reference.shown())]
     NotUtf8 {
         /// Where.
         reference: String,
@@ -51,32 +55,37 @@ pub enum GitError {
 /// If git is not there, there is no such commit, or the file cannot be read out of it.
 pub fn show(file: &Path, reference: &str) -> Result<Option<String>, GitError> {
     let real = file.canonicalize().ok().filter(|real| real != file);
+    // Whether the repository that is nearest to the file knows the commit.
     let mut is_known = false;
     for name in [Some(file), real.as_deref()].into_iter().flatten() {
-        let Some(root) = root(name) else { continue };
-        let commit = commit(root, reference)?;
-        is_known = true;
-        let inside = name.strip_prefix(root).unwrap_or(name);
-        if let Some(text) = blob(root, &commit, inside, reference)? {
-            return Ok(Some(text));
+        for root in roots(name) {
+            is_known = false;
+            let Some(commit) = commit(root, reference)? else { continue };
+            is_known = true;
+            let inside = name.strip_prefix(root).unwrap_or(name);
+            if let Some(text) = blob(root, &commit, inside, reference)? {
+                return Ok(Some(text));
+            }
         }
     }
     if is_known { Ok(None) } else { Err(GitError::NoCommit { reference: reference.to_owned() }) }
 }
 
-/// The nearest folder above a file that holds `.git`: a folder, or the file of a linked work tree.
-fn root(file: &Path) -> Option<&Path> {
-    file.ancestors().skip(1).find(|folder| folder.join(".git").symlink_metadata().is_ok())
+/// The folders above a file that hold `.git` (a folder, or the file of a submodule or a linked work tree),
+/// the outermost first.
+fn roots(file: &Path) -> Vec<&Path> {
+    let holds = |folder: &&Path| folder.join(".git").symlink_metadata().is_ok();
+    let mut roots: Vec<&Path> = file.ancestors().skip(1).filter(holds).collect();
+    roots.reverse();
+    roots
 }
 
-fn commit(root: &Path, reference: &str) -> Result<String, GitError> {
+fn commit(root: &Path, reference: &str) -> Result<Option<String>, GitError> {
     let commit = format!("{reference}^{{commit}}");
     let words = ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit];
     let found = git(root, &words).output().map_err(GitError::Start)?;
-    if !found.status.success() {
-        return Err(GitError::NoCommit { reference: reference.to_owned() });
-    }
-    Ok(String::from_utf8_lossy(&found.stdout).trim().to_owned())
+    let id = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+    Ok(found.status.success().then_some(id))
 }
 
 /// The content of a file of a commit; links in the commit are followed.
@@ -89,7 +98,7 @@ fn blob(
     let reference = || reference.to_owned();
     let mut object = OsString::from(format!("{commit}:"));
     object.push(inside);
-    if object.as_bytes().contains(&b'\n') {
+    if object.as_bytes().iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
         // It would be two objects.
         return Err(GitError::NoBlob { reference: reference() });
     }
@@ -132,6 +141,10 @@ fn ask(child: &mut Child, object: &[u8]) -> io::Result<()> {
 fn git(root: &Path, words: &[&str]) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(root).args(["-c", "safe.bareRepository=explicit"]).args(words);
+    // git sets these for its hooks and aliases: there they name another repository than the file's.
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX"] {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null());
     command
 }

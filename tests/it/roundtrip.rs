@@ -47,6 +47,8 @@ fn yaml_of_every_shape_comes_back() {
         "a: &x 1\nb: *x\n",
         "a: &x {p: q, r: [1, 2]}\nb: *x\nc:\n  <<: *x\n",
         "a: !!int \"3\"\nb: !!binary aGk=\nc: !custom 12\nd: ! 12\ne: !!str 5\n",
+        // Comments with and without text between a tag and its value, and an alias behind them.
+        "a: !!binary &a\n\n#\n##\n#\n  \"aGk=\"\nb:  *a\n",
         "# head\na: 1 # inline\n# between\nb:\n  # inner\n  c: 2\n  # tail\n# foot\n",
         "l:\n  # one\n  - a # two\n  # three\n  - b\n",
         "1: x\ntrue: y\n? [a, b]\n: z\n",

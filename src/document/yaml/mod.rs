@@ -155,7 +155,7 @@ fn resolve(text: Cow<'_, str>) -> Scalar<'_> {
 fn typed(tag: Tag, text: Cow<'_, str>) -> Option<Scalar<'_>> {
     let wanted = match tag {
         Tag::None | Tag::Str | Tag::Other => return Some(Scalar::str(text)),
-        Tag::Null => return Some(Scalar::null()),
+        Tag::Null => ScalarType::Null,
         Tag::Binary => {
             let digits: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
             return Some(Scalar::new(ScalarType::Str, STANDARD.decode(digits).ok()?));

@@ -70,6 +70,9 @@ fn a_value_that_only_holds_a_token_is_in_the_open() {
     sandbox.run(&[&["encrypt", "-i"], &rule[..], &["a.yaml"]].concat()).ok();
     sandbox.write("a.yaml", &sandbox.read("a.yaml").replace("# other", "# another"));
     sandbox.run(&["set", "a.yaml", "[\"c\"]", "\"x ENC[AES256_GCM, y\""]).fails(53);
+    let sandbox = sandbox.editor("printf '# hunter2\\nc: null\\n' >> \"$1\"");
+    let stderr = sandbox.run(&["edit", "a.yaml"]).fails(53);
+    assert!(stderr.contains("the comment in line") && !stderr.contains("hunter2"), "{stderr}");
     // What is never sealed shows nothing.
     sandbox.run(&["set", "a.yaml", "[\"c\"]", "null"]).ok();
     sandbox.run(&["set", "a.yaml", "[\"c\"]", "\"\""]).ok();

@@ -40,6 +40,50 @@ fn a_repository_in_a_folder_of_the_repository_is_not_asked() {
     assert!(!ran.exists());
 }
 
+/// Its history is somebody else's, and so is what it calls HEAD.
+#[test]
+fn a_folder_that_became_a_submodule_is_compared_with_what_it_was() {
+    let sandbox = Sandbox::new();
+    let old = two_versions(&sandbox);
+    sandbox.write("secrets/a.yaml", &old);
+    git(&sandbox, &["-C", "secrets", "init", "-q"]);
+    git(&sandbox, &["-C", "secrets", "add", "a.yaml"]);
+    git(&sandbox, &["-C", "secrets", "commit", "-qm", "x"]);
+    sandbox.run(&["verify", "--since", "HEAD", "secrets/a.yaml"]).fails(51);
+    // A file that only the inner repository has is compared with its own history.
+    sandbox.sealed("inner/b.yaml", "a: 1\n");
+    git(&sandbox, &["-C", "inner", "init", "-q"]);
+    git(&sandbox, &["-C", "inner", "add", "b.yaml"]);
+    git(&sandbox, &["-C", "inner", "commit", "-qm", "x"]);
+    assert_eq!(
+        sandbox.run(&["verify", "--since", "HEAD", "inner/b.yaml"]).ok(),
+        "inner/b.yaml: sealed\n"
+    );
+}
+
+/// git sets it for its hooks and aliases.
+#[test]
+fn the_repository_of_the_file_is_asked_whatever_the_environment_names() {
+    let sandbox = Sandbox::new();
+    let old = two_versions(&sandbox);
+    sandbox.write("secrets/a.yaml", &old);
+    git(&sandbox, &["init", "-q", "other"]);
+    git(&sandbox, &["-C", "other", "commit", "-q", "--allow-empty", "-m", "x"]);
+    let other = sandbox.path("other/.git").display().to_string();
+    let sandbox = sandbox.with("GIT_DIR", &other);
+    sandbox.run(&["verify", "--since", "HEAD", "secrets/a.yaml"]).fails(51);
+}
+
+#[test]
+fn a_reference_cannot_fake_a_line() {
+    let sandbox = Sandbox::new();
+    two_versions(&sandbox);
+    let run = sandbox.run(&["verify", "--since", "x\u{1b}[2K\ny", "secrets/a.yaml"]);
+    assert!(!(run.stdout.clone() + &run.stderr).contains('\u{1b}'), "{}", run.stdout);
+    assert_eq!(run.stdout.lines().count(), 1);
+    run.fails(1);
+}
+
 #[test]
 fn an_older_version_behind_a_link_is_seen() {
     let sandbox = Sandbox::new();

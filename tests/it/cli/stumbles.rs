@@ -678,13 +678,13 @@ fn what_is_missing_on_the_machine_is_named() {
         &sandbox,
         &["verify", "--since", "origin/main", "a.yaml"],
         &expect![[r#"
-        exit 1
-        --- stdout
-        a.yaml: sealed; not compared with origin/main
-        --- stderr
-        error: a.yaml: git knows no commit "origin/main" here
-        hint: a branch of another repository is there after `git fetch origin BRANCH`; CI often fetches one commit alone
-    "#]],
+            exit 1
+            --- stdout
+            a.yaml: sealed; not compared with origin/main
+            --- stderr
+            error: a.yaml: git knows no commit origin/main here
+            hint: a branch of another repository is there after `git fetch origin BRANCH`; CI often fetches one commit alone
+        "#]],
     );
     let program = format!("env -u HOME {} decrypt a.yaml", env!("CARGO_BIN_EXE_waxseal"));
     let run = sandbox.start("sh", &["-c", &program], "");
@@ -764,4 +764,17 @@ fn the_check_for_ci_cannot_be_slipped_past() {
     let seen = sh(&script);
     assert_ne!(seen.code, Some(0), "{}", seen.stdout);
     assert!(seen.stdout.contains("a b/für *.yml: broken\n"), "{}", seen.stdout);
+}
+
+/// `-h` behind a value would print the help and succeed.
+#[test]
+fn a_value_that_begins_like_a_flag_for_help_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: one\n");
+    for word in ["-hunter2", "-V2"] {
+        let stderr = sandbox.run(&["set", "a.yaml", "[\"a\"]", word]).fails(1);
+        assert!(!stderr.contains("unter2"), "{stderr}");
+    }
+    assert!(sandbox.run(&["set", "-h"]).ok().contains("Usage"));
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: one\n");
 }

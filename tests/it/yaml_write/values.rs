@@ -40,7 +40,7 @@ fn styles_decide_what_is_a_string() {
 #[test]
 fn tags_force_a_type() {
     check(
-        "[!!str 1, !!int '0x1F', !!float 1, !!bool true, !!null x, !!timestamp '2024-01-02', ! 12, ! '12']",
+        "[!!str 1, !!int '0x1F', !!float 1, !!bool true, !!null ~, !!timestamp '2024-01-02', ! 12, ! '12']",
         &[
             "str 1",
             "int 31",
