@@ -130,9 +130,10 @@ pub(crate) fn code(verdict: Verdict) -> Exit {
 pub(crate) fn with_hint(error: Error, outcome: Outcome) -> Error {
     let error = match outcome.verdict() {
         Verdict::Sealed | Verdict::RecipientsChanged | Verdict::RecipientsUnvouched => error,
-        Verdict::Respelled | Verdict::Broken | Verdict::Sops => {
-            error.hint("review the file (`waxseal reseal --show` prints it), then `waxseal reseal` vouches for it")
-        }
+        Verdict::Respelled | Verdict::Broken | Verdict::Sops => error.hint(
+            "review the file (`waxseal reseal --show` prints it), then `waxseal reseal` \
+                 vouches for it",
+        ),
     };
     if !outcome.marked || !outcome.tree || outcome.recipients == Vouch::Good {
         return error;

@@ -75,7 +75,7 @@ fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
     let differs = stepping.as_ref().err().zip(since);
     let mut line = found(&opened, opening.is_err(), differs);
     if let (Ok(Compared::New), Some(reference)) = (&stepping, since) {
-        line = format!("{line}; not in {reference}");
+        line = format!("{line}; not in {}", reference.shown());
     }
     let mut done = Done::data(format!("{}: {line}\n", path.shown()).into_bytes());
     done.data.extend_from_slice(&keys.data);

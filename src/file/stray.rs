@@ -1,6 +1,6 @@
 //! What stands in a file and is no part of what it decrypts to, though neither sops nor waxseal writes
-//! it: text behind a token, comments inside the metadata, entries called `sops` in later documents that
-//! are no copies of the metadata.
+//! it: text behind a token, escapes in a token or in the key `sops`, comments inside the metadata, entries
+//! called `sops` in later documents that are no copies of the metadata.
 //!
 //! No tag covers such things. In a file that a seal vouches for somebody planted them, so that its
 //! text counts as changed; what is written anew leaves them out.
@@ -20,6 +20,7 @@ pub(crate) fn is_bare(token: &str, style: Style, source: &str) -> bool {
 }
 
 fn stands_in(source: &str, token: &str) -> bool {
+    // Nearly every token is all of its source, with a `#` before it or between quotes: no search.
     source.ends_with(token)
         || source.get(1..source.len().saturating_sub(1)) == Some(token)
         || source.contains(token)

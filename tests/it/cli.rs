@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use expect_test::Expect;
 use tempfile::TempDir;
 
 mod bad;
@@ -28,6 +29,12 @@ mod start;
 mod stumbles;
 mod terminal;
 mod verify;
+
+/// What a call gives and says.
+#[track_caller]
+fn check(sandbox: &Sandbox, words: &[&str], expected: &Expect) {
+    expected.assert_eq(&sandbox.transcript(&sandbox.run(words)));
+}
 
 /// A home, a working directory and an identity.
 struct Sandbox {

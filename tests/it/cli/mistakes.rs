@@ -1,13 +1,8 @@
 //! Slips that people make: what is refused, and what the message says to do about it.
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
-use super::Sandbox;
-
-#[track_caller]
-fn check(sandbox: &Sandbox, words: &[&str], expected: &Expect) {
-    expected.assert_eq(&sandbox.transcript(&sandbox.run(words)));
-}
+use super::{Sandbox, check};
 
 #[test]
 fn a_template_is_not_taken_for_a_map() {

@@ -4,13 +4,8 @@ use std::fs;
 
 use expect_test::{Expect, expect};
 
-use super::Sandbox;
 use super::terminal::end;
-
-#[track_caller]
-fn check(sandbox: &Sandbox, words: &[&str], expected: &Expect) {
-    expected.assert_eq(&sandbox.transcript(&sandbox.run(words)));
-}
+use super::{Sandbox, check};
 
 /// Each of these calls, as it is typed, and all that it says.
 #[track_caller]
