@@ -251,6 +251,9 @@ fn keys_are_short_and_nesting_is_limited() {
     let long = "line 1, column 1: a key of more than 1024 characters; put `? ` before it";
     refuse(&format!("{key}k: v"), long);
     check(&format!("? {key}k\n: v"), &format!("doc(map@0({key}k=v))"));
+    // In braces a key may be of any length (YAML 1.2.2, 7.4.2), and so may the comments behind it.
+    check(&format!("{{{key}k: v}}"), &format!("doc({{{key}k=v}})"));
+    refuse(&format!("[{key}k: v]"), &long.replace("column 1", "column 2"));
     let accepted = |text: &str| Document::parse(text.to_owned(), Format::Yaml).is_ok();
     let brackets = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(accepted(&brackets(10_000)));

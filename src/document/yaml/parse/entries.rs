@@ -235,6 +235,7 @@ impl Parser<'_> {
             NodeKind::Map | NodeKind::List => Style::Flow,
             _ => item.style(),
         };
+        self.check_key_length(start, at)?;
         self.nodes.truncate(first);
         let pair = self.push_new(Span::at(start), list, NodeKind::Map, Style::Flow);
         for (kind, span) in properties.iter() {
@@ -246,17 +247,14 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Keys without `? ` must be short, and indented if they go over more than one line.
+    /// Keys without `? ` must be indented if they go over more than one line. How long they may be is
+    /// said of those in lists alone (YAML 1.2.2, 7.4.2).
     fn check_flow_key(&mut self, indent: isize) -> Parsed<()> {
         let (at, line) = (self.pos, self.line);
         let top = self.top()?;
-        let (start, first_line, explicit) = (top.start, top.line, top.explicit);
+        let (first_line, explicit) = (top.line, top.explicit);
         let shallow = top.shallow || (at - line).cast_signed() <= indent;
-        if explicit {
-            return Ok(());
-        }
-        self.check_key_length(start, at)?;
-        if first_line != line && shallow {
+        if !explicit && first_line != line && shallow {
             return Fault::new(at, "a key on more than one line that is not indented");
         }
         Ok(())
