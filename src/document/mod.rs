@@ -243,6 +243,11 @@ impl Node {
     pub fn is_value(&self) -> bool {
         matches!(self.kind(), NodeKind::Map | NodeKind::List | NodeKind::Scalar | NodeKind::Alias)
     }
+
+    /// Whether this is what can become a token: a scalar or a comment.
+    pub(crate) fn is_leaf(&self) -> bool {
+        matches!(self.kind(), NodeKind::Scalar | NodeKind::Comment)
+    }
 }
 
 /// Why a text is not a document. Says where, never what.

@@ -39,6 +39,14 @@ pub(crate) struct Values {
 }
 
 impl Values {
+    /// With room for all that a document is likely to hold: a buffer that grows is there twice.
+    fn of(doc: &Document) -> Self {
+        let leaves = doc.nodes().iter().filter(|node| node.is_leaf());
+        let base64: usize = leaves.map(|leaf| leaf.span().len().saturating_sub(TOKEN_FRAME)).sum();
+        let bytes = Wiped::from(Vec::with_capacity(base64 / 4 * 3));
+        Self { bytes, opened: Vec::with_capacity(doc.nodes().len()) }
+    }
+
     pub(crate) fn scalar(&self, opened: &Opened) -> Scalar<'_> {
         Scalar::new(opened.kind, &self.bytes[opened.plain.range()])
     }
@@ -51,6 +59,9 @@ impl Values {
         self.opened.push(Opened { node, kind, moved, plain });
     }
 }
+
+/// What a token holds beside its data, at least: its names, nonce and authentication tag.
+const TOKEN_FRAME: usize = 100;
 
 /// A file's values, what its MAC and tags say, and its plaintext.
 pub(crate) struct OpenedFile {
@@ -93,7 +104,7 @@ pub(crate) fn open(
     let policy = file.metadata.policy();
     let lastmodified = file.metadata.lastmodified().seconds();
     let mut tally = Tally::new(&keys.seal, policy, &lastmodified);
-    let mut values = Values::default();
+    let mut values = Values::of(doc);
     let mut list_comments = false;
     let mut bare = true;
     let mut straight = Straight::new(file);

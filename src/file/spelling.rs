@@ -65,11 +65,7 @@ pub(crate) fn read(file: &EncryptedFile, keys: &FileKeys) -> Notes {
 /// Scalars and comments in the order of the text, those of the metadata left out: what the index of
 /// a note counts.
 pub(crate) fn leaves<'a>(doc: &'a Document, skip: &'a Skip) -> impl Iterator<Item = NodeId> + 'a {
-    doc.ids().filter(|&id| is_leaf(doc, id) && !skip.contains(id))
-}
-
-fn is_leaf(doc: &Document, id: NodeId) -> bool {
-    matches!(doc.node(id).kind(), NodeKind::Scalar | NodeKind::Comment)
+    doc.ids().filter(|&id| doc.node(id).is_leaf() && !skip.contains(id))
 }
 
 /// Writes the plaintext: with the notes, or without those that do not hold; looks at it with `tag`
@@ -358,7 +354,7 @@ fn candidates(doc: &Document, leaf: NodeId) -> impl Iterator<Item = NodeId> + '_
             parent
         };
         let mut before = (container.index() + 1..inner.index()).rev().map(NodeId::new);
-        let first = !before.any(|id| is_leaf(doc, id));
+        let first = !before.any(|id| doc.node(id).is_leaf());
         (first && doc.node(container).is_value()).then_some(container)
     })
 }
