@@ -53,7 +53,7 @@ impl KeyKind {
         Self::ALL.into_iter().find(|kind| kind.field() == field)
     }
 
-    /// The fields of an entry that SOPS knows.
+    /// The fields of an entry that SOPS knows; of `hc_vault` also `context`, which it drops.
     #[must_use]
     pub fn entry_fields(self) -> &'static [&'static str] {
         match self {
@@ -61,7 +61,9 @@ impl KeyKind {
             Self::GcpKms => &["created_at", "enc", "resource_id"],
             Self::HcKms => &["created_at", "enc", "key_id"],
             Self::AzureKv => &["created_at", "enc", "name", "vault_url", "version"],
-            Self::Vault => &["created_at", "enc", "engine_path", "key_name", "vault_address"],
+            Self::Vault => {
+                &["context", "created_at", "enc", "engine_path", "key_name", "vault_address"]
+            }
             Self::Pgp => &["created_at", "enc", "fp"],
             Self::Age => &["enc", "recipient"],
         }
@@ -84,6 +86,8 @@ pub enum MasterKey {
         engine_path: String,
         /// The name of the key.
         key_name: String,
+        /// What a derived key is derived by. SOPS knows no such keys.
+        context: Option<String>,
     },
     /// A key of a kind that is not built in.
     Foreign {
@@ -110,7 +114,7 @@ impl fmt::Display for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Age { recipient } => f.write_str(recipient),
-            Self::Vault { address, engine_path, key_name } => {
+            Self::Vault { address, engine_path, key_name, .. } => {
                 write!(f, "{address}/v1/{engine_path}/keys/{key_name}")
             }
             Self::Foreign { id, .. } => f.write_str(id),
@@ -138,15 +142,16 @@ impl WrappedKey {
             MasterKey::Age { recipient } => {
                 (vec![text("enc", &enc), text("recipient", recipient)], None)
             }
-            MasterKey::Vault { address, engine_path, key_name } => {
-                let fields = vec![
+            MasterKey::Vault { address, engine_path, key_name, context } => {
+                let context = context.iter().map(|context| text("context", context));
+                let others = [
                     created,
                     text("enc", &enc),
                     text("engine_path", engine_path),
                     text("key_name", key_name),
                     text("vault_address", address),
                 ];
-                (fields, Some(created_at))
+                (context.chain(others).collect(), Some(created_at))
             }
             MasterKey::Foreign { kind, id } => {
                 let id = text(id_field(*kind), id);
@@ -375,6 +380,7 @@ mod tests {
             address: "https://vault:8200".into(),
             engine_path: "secret/sops".into(),
             key_name: "prod".into(),
+            context: None,
         };
         assert_eq!(vault.to_string(), "https://vault:8200/v1/secret/sops/keys/prod");
         kms(&[("arn", "A")], &[], "A");

@@ -14,7 +14,11 @@ pub mod fs;
 pub mod git;
 #[cfg(feature = "age")]
 pub mod identities;
+#[cfg(feature = "vault")]
+pub mod http;
 pub mod interrupt;
 pub mod new_identity;
 pub mod threads;
 pub mod tty;
+#[cfg(feature = "vault")]
+pub mod vault_token;
