@@ -216,6 +216,35 @@ fn a_recorder_counts_connections_and_requests() {
     assert_eq!((recorder.connections(), recorder.requests().len()), (3, 3));
 }
 
+/// A client that nobody here wrote.
+#[cfg(feature = "age")]
+#[test]
+fn a_recorder_counts_what_sops_asks_for() {
+    let (Some(bao), Some(sops)) = (Bao::start(), crate::sops::Sops::start()) else { return };
+    let mount = bao.mount();
+    bao.create_key(&mount, "k", json!({}));
+    let recorder = Recorder::before(bao.address());
+    let key = format!("{}/v1/{mount}/keys/k", recorder.address());
+    let plain = sops.write("plain.yaml", "a: b\n");
+    let run = |args: &[&str], path: &std::path::Path| {
+        let output = sops.command().env("VAULT_TOKEN", "root").args(args).arg(path).output();
+        let output = output.expect("sops runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let sealed = sops.write("sealed.yaml", &run(&["encrypt", "--hc-vault-transit", &key], &plain));
+    assert_eq!(run(&["decrypt"], &sealed), "a: b\n");
+    let requests = recorder.requests();
+    let seen: Vec<_> = requests
+        .iter()
+        .map(|it| (it.connection, it.path.as_str(), it.header("X-Vault-Token")))
+        .collect();
+    let path = |operation: &str| format!("/v1/{mount}/{operation}/k");
+    let (encrypt, decrypt) = (path("encrypt"), path("decrypt"));
+    assert_eq!(seen, [(0, &*encrypt, Some("root")), (1, &*decrypt, Some("root"))]);
+    assert_eq!(recorder.connections(), 2);
+}
+
 #[test]
 fn a_recorder_passes_on_the_end_of_a_connection() {
     let script = Script::start(|_| Answer::new(200, "whole").cut_at(2));
