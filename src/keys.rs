@@ -110,6 +110,25 @@ impl MasterKey {
     }
 }
 
+impl MasterKey {
+    /// The same key as a file records it: a namespace stands before the engine's path, where SOPS, which
+    /// knows it from the environment alone, reads it too.
+    #[must_use]
+    pub fn in_namespace(self, namespace: &str) -> Self {
+        match self {
+            Self::Vault { address, engine_path, key_name, context } => {
+                let rest = engine_path.strip_prefix(namespace);
+                let engine_path = match rest {
+                    Some(rest) if rest.starts_with('/') => engine_path,
+                    Some(_) | None => format!("{namespace}/{engine_path}"),
+                };
+                Self::Vault { address, engine_path, key_name, context }
+            }
+            key @ (Self::Age { .. } | Self::Foreign { .. }) => key,
+        }
+    }
+}
+
 impl fmt::Display for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -388,6 +407,19 @@ mod tests {
         kms(&[("arn", "A")], &[("z", "1"), ("b", "2")], "A|b:2,z:1");
         kms(&[("arn", "A"), ("aws_profile", "P")], &[], "A||P");
         kms(&[("arn", "A"), ("role", "R"), ("aws_profile", "P")], &[("b", "2")], "A+R|b:2|P");
+    }
+
+    #[test]
+    fn a_namespace_is_recorded_once_where_sops_reads_it() {
+        let key = |engine_path: &str| MasterKey::Vault {
+            address: "https://vault".into(),
+            engine_path: engine_path.into(),
+            key_name: "k".into(),
+            context: None,
+        };
+        assert_eq!(key("transit").in_namespace("a/b"), key("a/b/transit"));
+        assert_eq!(key("a/b/transit").in_namespace("a/b"), key("a/b/transit"));
+        assert_eq!(key("a/bc").in_namespace("a/b"), key("a/b/a/bc"));
     }
 
     #[test]

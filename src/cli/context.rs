@@ -85,7 +85,9 @@ impl Ctx {
     /// no rule is needed, as in SOPS.
     pub(crate) fn rules(&self) -> Result<&Rules, Error> {
         self.rules
-            .get_or_init(|| Rules::load(&self.out, self.config.as_deref(), &self.cwd))
+            .get_or_init(|| {
+                Rules::load(&self.out, self.config.as_deref(), &self.cwd, self.namespace())
+            })
             .as_ref()
             .map_err(Clone::clone)
     }
@@ -100,6 +102,14 @@ impl Ctx {
             ];
             Keyring::new(services, self.order.clone()).for_crew(Arc::clone(&self.crew))
         })
+    }
+
+    /// The namespace on servers, which files record.
+    pub(crate) fn namespace(&self) -> Option<String> {
+        #[cfg(feature = "vault")]
+        return super::vault::namespace(&self.env);
+        #[cfg(not(feature = "vault"))]
+        return None;
     }
 
     fn age(&self) -> &Arc<AgeIdentities> {

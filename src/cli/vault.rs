@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::keys::{MasterKey, WrappedKey};
-use crate::keyservice::vault::settings::VaultSettings;
+use crate::keyservice::vault::settings::{NAMESPACE, VaultSettings, find};
 use crate::keyservice::vault::{Client, VaultKeys};
 use crate::keyservice::{Crew, KeyError, KeyService};
 use crate::os::env::Env;
@@ -34,16 +34,19 @@ impl Vault {
                 .map_err(|error| KeyError::Failed { problem: error.to_string() })?;
             let transport = Http::new(settings.tls, settings.proxy);
             let tokens = Tokens::new(Arc::clone(&self.env));
-            let client = Client::new(
-                Box::new(transport),
-                Box::new(tokens),
-                settings.trust,
-                settings.client,
-            );
+            let client =
+                Client::new(Box::new(transport), Box::new(tokens), settings.trust, settings.client);
             Ok(VaultKeys::new(client, Arc::clone(&self.crew)))
         });
         keys.as_ref().map_err(Clone::clone)
     }
+}
+
+/// The namespace that the environment names.
+pub(crate) fn namespace(env: &Env) -> Option<String> {
+    let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
+    let (_, namespace) = find(NAMESPACE, variable)?;
+    Some(namespace.trim_matches('/').to_owned()).filter(|namespace| !namespace.is_empty())
 }
 
 impl KeyService for Vault {

@@ -37,8 +37,17 @@ pub(super) const RULE: &[&str] = &[
 ];
 
 /// Keys of a key group.
-pub(super) const GROUP: &[&str] =
-    &["merge", "age", "pgp", "kms", "gcp_kms", "hckms", "azure_keyvault", "hc_vault", "hc_vault_context"];
+pub(super) const GROUP: &[&str] = &[
+    "merge",
+    "age",
+    "pgp",
+    "kms",
+    "gcp_kms",
+    "hckms",
+    "azure_keyvault",
+    "hc_vault",
+    "hc_vault_context",
+];
 
 /// Keys of `stores`.
 pub(super) const STORES: &[&str] = &["yaml", "json", "json_binary", "dotenv", "ini"];

@@ -236,10 +236,7 @@ impl FlatKeys {
 }
 
 /// What derived transit keys of a rule or group are derived by; not known to sops, which ignores it.
-fn read_context(
-    reader: &Reader<'_>,
-    entries: &[Entry],
-) -> Result<Option<String>, ConfigError> {
+fn read_context(reader: &Reader<'_>, entries: &[Entry]) -> Result<Option<String>, ConfigError> {
     let entry = entries.iter().find(|entry| entry.name == "hc_vault_context");
     entry.map(|entry| reader.text(entry.value, "hc_vault_context")).transpose()
 }

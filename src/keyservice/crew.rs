@@ -6,7 +6,8 @@
 //! is left who could add to it.
 //!
 //! Invariants: a place is given back before its worker waits for anybody; whoever waits is asked again
-//! after every change, so that nobody waits for a worker that waits itself.
+//! after every change, so that nobody waits for a worker that waits itself; who was told of something and
+//! has not looked yet counts as one that computes: it may be about to.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +28,12 @@ struct State {
     unbegun: usize,
     /// No more workers can be had.
     short: bool,
+    /// Workers that wait.
+    waiting: usize,
+    /// How often they were told to look again,
+    told: u64,
+    /// and how many have not looked since.
+    unsettled: usize,
 }
 
 /// Whether anybody can still add to what is to be asked.
@@ -44,10 +51,20 @@ impl Crew {
     pub fn wait<R>(&self, mut ready: impl FnMut(Others) -> Option<R>) -> R {
         let mut state = self.lock();
         let worker = state.leave();
+        state.waiting += 1;
         self.changed.notify_all();
+        let mut heard = state.told;
         loop {
+            if heard != state.told {
+                heard = state.told;
+                state.unsettled -= 1;
+                if state.unsettled == 0 {
+                    self.changed.notify_all();
+                }
+            }
             if let Some(result) = ready(state.others()) {
                 state.working += worker;
+                state.waiting -= 1;
                 return result;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -65,14 +82,17 @@ impl Crew {
 
     /// Has whoever waits asked again.
     pub fn tell(&self) {
-        // Held by whoever is about to wait, who would miss it.
-        drop(self.lock());
+        let mut state = self.lock();
+        state.told += 1;
+        state.unsettled = state.waiting;
+        drop(state);
         self.changed.notify_all();
     }
 
     /// Begins a run over so many items.
     pub fn work(&self, items: usize, places: usize) {
-        *self.lock() = State { places, unbegun: items, ..State::default() };
+        let mut state = self.lock();
+        (state.places, state.unbegun, state.short) = (places, items, false);
     }
 
     /// Waits for a place and an item that nobody has begun; `false` if there are none left.
@@ -130,7 +150,7 @@ impl State {
 
     fn others(&self) -> Others {
         let none_to_come = self.unbegun == 0 || self.short;
-        if self.working == 0 && none_to_come { Others::Waiting } else { Others::Working }
+        if self.working == 0 && self.unsettled == 0 && none_to_come { Others::Waiting } else { Others::Working }
     }
 }
 

@@ -148,11 +148,7 @@ impl Keyring {
     }
 
     /// Wraps for each key by the first service that can; a service is asked for all of its keys at once.
-    fn wrap(
-        &self,
-        keys: &[MasterKey],
-        data_key: &DataKey,
-    ) -> Vec<Result<String, Vec<KeyError>>> {
+    fn wrap(&self, keys: &[MasterKey], data_key: &DataKey) -> Vec<Result<String, Vec<KeyError>>> {
         let mut wrapped: Vec<Result<String, Vec<KeyError>>> = vec![Err(Vec::new()); keys.len()];
         for service in &self.services {
             let left = || (0..keys.len()).filter(|&at| wrapped[at].is_err());
@@ -167,7 +163,9 @@ impl Keyring {
             }
         }
         for (key, wrapped) in keys.iter().zip(&mut wrapped) {
-            if let Err(errors) = wrapped && errors.is_empty() {
+            if let Err(errors) = wrapped
+                && errors.is_empty()
+            {
                 errors.push(no_service(key));
             }
         }
@@ -242,11 +240,7 @@ mod tests {
     struct Fake(Arc<AtomicUsize>);
 
     impl KeyService for Fake {
-        fn wrap(
-            &self,
-            keys: &[&MasterKey],
-            _: &DataKey,
-        ) -> Vec<Option<Result<String, KeyError>>> {
+        fn wrap(&self, keys: &[&MasterKey], _: &DataKey) -> Vec<Option<Result<String, KeyError>>> {
             let wrap = |key: &&MasterKey| {
                 let MasterKey::Age { recipient } = key else { return None };
                 Some(if recipient.starts_with("good") {

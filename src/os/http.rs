@@ -95,8 +95,8 @@ impl Http {
                 pem.extend_from_slice(&part);
                 pem.push(b'\n');
             }
-            let identity =
-                Identity::from_pem(&pem).map_err(|error| setting("the client certificate", &error))?;
+            let identity = Identity::from_pem(&pem)
+                .map_err(|error| setting("the client certificate", &error))?;
             builder = builder.identity(identity);
         }
         if self.tls.skip_verify {
@@ -140,7 +140,8 @@ fn folder(path: &Path) -> Result<Vec<Certificate>, TransportError> {
     let entries = std::fs::read_dir(path).map_err(error)?;
     let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
     let files = paths.map_err(error)?.into_iter().filter(|path| path.is_file());
-    let bundles = files.filter_map(|path| Certificate::from_pem_bundle(&read_bytes(&path).ok()?).ok());
+    let bundles =
+        files.filter_map(|path| Certificate::from_pem_bundle(&read_bytes(&path).ok()?).ok());
     Ok(bundles.flatten().collect())
 }
 
@@ -158,16 +159,15 @@ impl Transport for Http {
             host = Some(url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
             url.set_host(Some(name)).map_err(no_url)?;
         }
-        let mut builder = client
-            .request(method, url)
-            .timeout(request.timeout)
-            .header("X-Vault-Request", "true");
+        let mut builder =
+            client.request(method, url).timeout(request.timeout).header("X-Vault-Request", "true");
         if let Some(host) = host {
             builder = builder.header(HOST, host);
         }
         if let Some(token) = request.token {
-            let mut value = HeaderValue::from_str(token.expose_secret())
-                .map_err(|_| TransportError::Setting("the token cannot stand in a header".into()))?;
+            let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
+                TransportError::Setting("the token cannot stand in a header".into())
+            })?;
             value.set_sensitive(true);
             builder = builder.header("X-Vault-Token", value);
         }

@@ -12,10 +12,10 @@ pub mod editor;
 pub mod env;
 pub mod fs;
 pub mod git;
-#[cfg(feature = "age")]
-pub mod identities;
 #[cfg(feature = "vault")]
 pub mod http;
+#[cfg(feature = "age")]
+pub mod identities;
 pub mod interrupt;
 pub mod new_identity;
 pub mod threads;

@@ -57,13 +57,14 @@ impl Tokens {
         let shown = file.shown();
         match read_bytes(&file).map(Wiped::from) {
             Ok(bytes) => {
-                let text = std::str::from_utf8(&bytes).map_err(|_| format!("{shown}: is not text"))?;
+                let text =
+                    std::str::from_utf8(&bytes).map_err(|_| format!("{shown}: is not text"))?;
                 if text.trim_start().starts_with('{') {
                     return Err(format!("{shown}: holds a wrapped token; unwrap it first"));
                 }
                 Ok(found(SecretText::new(text.trim().to_owned()), shown.to_string()))
             }
-            Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(ReadError::NotFound) => Ok(None),
             Err(error) => Err(format!("{shown}: {error}")),
         }
     }

@@ -48,7 +48,7 @@ impl Default for ClientOptions {
 pub enum CallError {
     /// The user did not name this server.
     #[error(
-        "{server} is named by the file and not by you, so it is not asked; if it is yours: export VAULT_ADDR={server}"
+        "{server} is named by the file or its rule and not by you, so no token goes there; if it is yours: export VAULT_ADDR={server}"
     )]
     NotTrusted {
         /// Which.

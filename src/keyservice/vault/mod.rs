@@ -64,7 +64,8 @@ impl VaultKeys {
         for item in asked {
             places.push(item.map(|item| items.push(item)));
         }
-        let mut results = self.queue.ask(items, |target, items| self.send(target, items)).into_iter();
+        let mut results =
+            self.queue.ask(items, |target, items| self.send(target, items)).into_iter();
         let result = |place| match place {
             Ok(()) => results.next().unwrap_or_else(|| Err(refusal::no_result())),
             Err(error) => Err(error),
@@ -250,7 +251,6 @@ fn unwrapped(plaintext: &SecretText) -> Result<DataKey, KeyError> {
     let bytes = transit::decoded(plaintext).map_err(|_| refusal::no_result())?;
     Ok(DataKey::from_bytes(&bytes)?)
 }
-
 
 #[cfg(test)]
 mod tests;

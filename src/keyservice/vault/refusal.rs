@@ -44,10 +44,7 @@ pub(super) fn of_answer(
             "is `{}` where the engine is mounted, and the namespace the right one?",
             target.engine_path
         )),
-        _ => HINTS
-            .iter()
-            .find(|(part, _)| text.contains(part))
-            .map(|(_, hint)| (*hint).to_owned()),
+        _ => HINTS.iter().find(|(part, _)| text.contains(part)).map(|(_, hint)| (*hint).to_owned()),
     };
     failed(match hint {
         Some(hint) => format!("{text} ({status}): {hint}"),

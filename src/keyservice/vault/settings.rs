@@ -143,7 +143,9 @@ impl VaultSettings {
         let default = ClientOptions::default();
         let client = ClientOptions {
             agent: address(AGENT_ADDR)?,
-            namespace: text(NAMESPACE).map(|it| it.trim_matches('/').to_owned()),
+            namespace: text(NAMESPACE)
+                .map(|it| it.trim_matches('/').to_owned())
+                .filter(|namespace| !namespace.is_empty()),
             timeout: parsed(find(CLIENT_TIMEOUT, &variable), duration)?.unwrap_or(default.timeout),
             retries: parsed(find(MAX_RETRIES, &variable), str::parse)?.unwrap_or(default.retries),
             redirects: !flag(DISABLE_REDIRECTS)?,
@@ -151,8 +153,12 @@ impl VaultSettings {
         let identity = match (find(CLIENT_CERT, &variable), find(CLIENT_KEY, &variable)) {
             (Some((_, certificate)), Some((_, key))) => Some((certificate, key)),
             (None, None) => None,
-            (Some((name, _)), None) => return Err(error(name, "it needs CLIENT_KEY as well".into())),
-            (None, Some((name, _))) => return Err(error(name, "it needs CLIENT_CERT as well".into())),
+            (Some((name, _)), None) => {
+                return Err(error(name, "it needs CLIENT_KEY as well".into()));
+            }
+            (None, Some((name, _))) => {
+                return Err(error(name, "it needs CLIENT_CERT as well".into()));
+            }
         };
         let roots = text(CACERT)
             .map(Roots::File)
@@ -242,7 +248,10 @@ mod tests {
                 vec![("BAO_CLIENT_TIMEOUT", "soon")],
                 "BAO_CLIENT_TIMEOUT: no duration, such as 60 or 1m30s",
             ),
-            (vec![("VAULT_CLIENT_CERT", "a.pem")], "VAULT_CLIENT_CERT: it needs CLIENT_KEY as well"),
+            (
+                vec![("VAULT_CLIENT_CERT", "a.pem")],
+                "VAULT_CLIENT_CERT: it needs CLIENT_KEY as well",
+            ),
             (
                 vec![("VAULT_ADDR", "vault:8200")],
                 "VAULT_ADDR: an address begins with https://, http:// or unix://",
@@ -251,10 +260,7 @@ mod tests {
                 vec![("SOPS_HC_VAULT_ALLOWLIST", "https://a,")],
                 "SOPS_HC_VAULT_ALLOWLIST: entry 2 is empty",
             ),
-            (
-                vec![("VAULT_MAX_RETRIES", "-1")],
-                "VAULT_MAX_RETRIES: invalid digit found in string",
-            ),
+            (vec![("VAULT_MAX_RETRIES", "-1")], "VAULT_MAX_RETRIES: invalid digit found in string"),
         ] {
             assert_eq!(read(&variables).err().as_deref(), Some(message));
         }

@@ -65,7 +65,11 @@ impl TokenSource for Tokens {
     }
 
     fn renewed(&self, server: &Address) -> Result<Option<VaultToken>, String> {
-        self.0.lock().expect("not poisoned").pop_front();
+        let mut tokens = self.0.lock().expect("not poisoned");
+        if tokens.len() > 1 {
+            tokens.pop_front();
+        }
+        drop(tokens);
         self.token(server)
     }
 
@@ -199,8 +203,8 @@ fn a_namespace_is_sent_once() {
 #[test]
 fn what_a_file_says_leads_nowhere_but_to_its_key() {
     let setup = Setup::new(vec![works()]);
-    let evil = "https://vault.evil is named by the file and not by you, so it is not asked; if it is \
-                yours: export VAULT_ADDR=https://vault.evil";
+    let evil = "https://vault.evil is named by the file or its rule and not by you, so no token goes there; \
+                if it is yours: export VAULT_ADDR=https://vault.evil";
     let path = "the path of the engine is none";
     for (key, expected) in [
         (key_at("https://vault.evil", "transit", "app"), evil),
@@ -233,7 +237,10 @@ fn a_refusal_says_what_it_can_mean() {
         "Vault is sealed (503): an operator has to unseal it",
     );
     refuses(vec![says(502, "<html>bad gateway</html>")], "the answer is not JSON (502)");
-    refuses(vec![says(200, r#"{"data":{}}"#)], "the answer holds something else than one result for each item (200)");
+    refuses(
+        vec![says(200, r#"{"data":{}}"#)],
+        "the answer holds something else than one result for each item (200)",
+    );
     let none = Setup::with(vec![says(403, r#"{"errors":["x"]}"#)], ClientOptions::default(), &[]);
     let expected = "x (403): there is no token: set VAULT_TOKEN, or log in";
     assert_eq!(none.unwrap(key()), Err(expected.to_owned()));
@@ -318,7 +325,7 @@ fn a_token_that_was_renewed_is_tried_once() {
     let tokens: Vec<String> =
         setup.requests().iter().filter_map(|it| Some(it.rsplit_once(' ')?.1.to_owned())).collect();
     assert_eq!(tokens, ["s.old", "s.new"]);
-    let setup = Setup::with(vec![denied()], ClientOptions::default(), &["s.one", "s.one"]);
+    let setup = Setup::with(vec![denied()], ClientOptions::default(), &["s.one"]);
     setup.unwrap(key()).expect_err("denied");
     assert_eq!(setup.requests().len(), 1);
 }
@@ -330,7 +337,9 @@ fn a_redirect_leads_to_a_server_that_the_user_named_or_nowhere() {
     };
     let setup = Setup::new(vec![to("https://vault/v1/transit/decrypt/app"), works()]);
     assert_eq!(setup.unwrap(key()), Ok([7; 32]));
-    for location in ["https://node2.evil:8200/v1/x", "http://vault/v1/x", "https://a@b/v1/x", "/v1/x"] {
+    for location in
+        ["https://node2.evil:8200/v1/x", "http://vault/v1/x", "https://a@b/v1/x", "/v1/x"]
+    {
         let setup = Setup::new(vec![to(location), works()]);
         let error = setup.unwrap(key()).expect_err("refused");
         assert!(error.starts_with("the server sends the request on to "), "{error}");

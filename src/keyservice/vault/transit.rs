@@ -209,7 +209,8 @@ pub fn version(text: &str) -> Option<u64> {
     let (version, base64) = text.strip_prefix("vault:v")?.split_once(':')?;
     let digits = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
     let body = base64.trim_end_matches('=');
-    let base64_only = body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte));
+    let base64_only =
+        body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte));
     let padding = base64.len() - body.len();
     let valid = digits && !body.is_empty() && base64_only && padding <= 2;
     valid.then(|| version.parse().ok().map(|version: u64| version.max(1))).flatten()

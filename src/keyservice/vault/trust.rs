@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_server_is_allowed_by_its_parsed_origin_only() {
-        let trust = Trust::new().with_list("https://vault.example, http://[::1]:8200/").expect("valid");
+        let trust =
+            Trust::new().with_list("https://vault.example, http://[::1]:8200/").expect("valid");
         for yes in ["https://VAULT.example:443", "http://[0:0::1]:8200"] {
             assert!(trust.allows(&address(yes)), "{yes}");
         }

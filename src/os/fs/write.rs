@@ -201,9 +201,11 @@ fn replace_some(
         progress
     });
     let synced =
-        side_by_side(&Crew::default(), &prepared, threads(jobs.len(), SYNC_THREADS), |progress| match progress {
-            Progress::Prepared(file) => steps.sync(&file.temp.file).map_err(failed("sync it")),
-            Progress::Done(_) => Ok(()),
+        side_by_side(&Crew::default(), &prepared, threads(jobs.len(), SYNC_THREADS), |progress| {
+            match progress {
+                Progress::Prepared(file) => steps.sync(&file.temp.file).map_err(failed("sync it")),
+                Progress::Done(_) => Ok(()),
+            }
         });
     let ready: Vec<_> = jobs
         .iter()
