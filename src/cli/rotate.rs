@@ -134,7 +134,7 @@ fn rotate(
     let name = given(args.filename_override.as_deref());
     let input = Input::file(path, name, args.read.input_type, missing)?;
     // Behind the file: sops looks for that first.
-    sealing::check(std::slice::from_ref(&changes.add), "the keys to add")?;
+    sealing::check(std::slice::from_ref(&changes.add), "--add-age")?;
     let opened = open::open(ctx, input, args.read.integrity, Trust::Verified)?;
     let old_groups = opened.file.encrypted().metadata().groups();
     let outcome = opened.file.outcome();

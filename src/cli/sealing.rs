@@ -74,7 +74,8 @@ impl Plan {
             let own = MasterKey::Age { recipient: own.to_owned() };
             keys().any(|key| same_key(key, &own))
         };
-        ctx.locks_out(names).then(|| {
+        let elsewhere = keys().any(|key| key.kind() != KeyKind::Age);
+        (!elsewhere && ctx.locks_out(names)).then(|| {
             format!("{rule} names none of your identities: you will not be able to open the file")
         })
     }
@@ -92,7 +93,7 @@ impl SealArgs {
         let from_flags = self.keys(ctx)?;
         let by_rule = from_flags.is_empty();
         let (groups, origin) = match (&rule, from_flags.is_empty()) {
-            (_, false) => (vec![from_flags], "the keys of flags and variables"),
+            (_, false) => (vec![from_flags], "--age or SOPS_AGE_RECIPIENTS"),
             (Some(rule), true) if rule.groups.iter().all(Vec::is_empty) => {
                 return Err(no_keys(&rule.name));
             }

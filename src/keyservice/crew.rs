@@ -150,7 +150,11 @@ impl State {
 
     fn others(&self) -> Others {
         let none_to_come = self.unbegun == 0 || self.short;
-        if self.working == 0 && self.unsettled == 0 && none_to_come { Others::Waiting } else { Others::Working }
+        if self.working == 0 && self.unsettled == 0 && none_to_come {
+            Others::Waiting
+        } else {
+            Others::Working
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use url::{Host, Url};
+use url::Url;
 
 /// What the URL of a request begins with: scheme, host and port, a path if there is one; or a socket.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -85,21 +85,6 @@ impl Address {
             Self::Unix(_) => format!("http://localhost{path}"),
         }
     }
-
-    /// Whether what is sent there can be read on the way: HTTP to another machine.
-    #[must_use]
-    pub fn is_in_the_open(&self) -> bool {
-        let Self::Http(url) = self else { return false };
-        let Some(Ok(url)) = url.starts_with("http://").then(|| Url::parse(url)) else {
-            return false;
-        };
-        match url.host() {
-            Some(Host::Domain(name)) => name != "localhost",
-            Some(Host::Ipv4(ip)) => !ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => !ip.is_loopback(),
-            None => true,
-        }
-    }
 }
 
 impl fmt::Display for Address {
@@ -156,16 +141,7 @@ mod tests {
         check("ftp://good", Err(AddressError::Scheme));
         check("good:8200", Err(AddressError::Scheme));
         // Letters that look like others are another host.
-        check("https://v\u{430}ult.example", Ok("https://xn--vult-53d.example"));
-    }
-
-    #[test]
-    fn http_is_in_the_open_unless_it_stays_on_this_machine() {
-        let open = |text: &str| Address::parse(text).is_ok_and(|it| it.is_in_the_open());
-        assert!(open("http://vault.example") && open("http://10.0.0.1:8200"));
-        assert!(
-            !open("http://127.0.0.1:8200") && !open("http://[::1]:1") && !open("http://localhost")
-        );
-        assert!(!open("https://vault.example") && !open("unix:///run/agent.sock"));
+        assert!(Address::of_file("https://v\u{430}ult.example").is_err());
+        check("https://xn--vult-53d.example", Ok("https://xn--vult-53d.example"));
     }
 }

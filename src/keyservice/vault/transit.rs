@@ -181,7 +181,7 @@ fn ignored(value: &Value) -> Option<String> {
     warnings.iter().filter_map(text).find(|text| text.contains("unrecognized parameters"))
 }
 
-/// A text of the server on one line, and not a long one. Go lists several errors on lines of their own.
+/// A text of the server on one line, not a long one, and without what moves a cursor. Go lists several errors on lines of their own.
 fn flat(text: &str) -> String {
     let mut line = String::new();
     for part in text.lines().map(|line| line.trim().trim_start_matches("* ")) {
@@ -191,7 +191,7 @@ fn flat(text: &str) -> String {
             line.push_str(part);
         }
     }
-    line.chars().take(LONGEST).collect()
+    line.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
 }
 
 /// Characters of a server's text that are shown.

@@ -236,7 +236,11 @@ fn a_key_that_cannot_encrypt_is_refused_with_the_reason() {
     let Some(bao) = Bao::start() else { return };
     let mount = bao.mount();
     for kind in ["ed25519", "ecdsa-p256", "hmac"] {
-        let body = if kind == "hmac" { json!({ "type": kind, "key_size": 32 }) } else { json!({ "type": kind }) };
+        let body = if kind == "hmac" {
+            json!({ "type": kind, "key_size": 32 })
+        } else {
+            json!({ "type": kind })
+        };
         bao.create_key(&mount, kind, body);
         let sandbox = user(bao.address(), bao.root(), &[(&mount, kind)]);
         sandbox.write("a.yaml", "a: one\n");
@@ -311,8 +315,11 @@ fn a_token_comes_from_the_variable_the_helper_or_the_file() {
     assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: one\n");
 
     let helper = home.join("helper");
-    std::fs::write(&helper, "#!/bin/sh\n[ \"$1\" = get ] && echo \"$VAULT_ADDR\" >>\"$0.log\" && echo root\n")
-        .expect("written");
+    std::fs::write(
+        &helper,
+        "#!/bin/sh\n[ \"$1\" = get ] && echo \"$VAULT_ADDR\" >>\"$0.log\" && echo root\n",
+    )
+    .expect("written");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&helper, mode).expect("mode");
     std::fs::write(home.join(".vault-token"), "s.wrong\n").expect("written");
