@@ -53,7 +53,7 @@ impl KeyKind {
         Self::ALL.into_iter().find(|kind| kind.field() == field)
     }
 
-    /// The fields of an entry that SOPS knows.
+    /// The fields of an entry that SOPS knows; of `hc_vault` also `context`, which it drops.
     #[must_use]
     pub fn entry_fields(self) -> &'static [&'static str] {
         match self {
@@ -61,7 +61,9 @@ impl KeyKind {
             Self::GcpKms => &["created_at", "enc", "resource_id"],
             Self::HcKms => &["created_at", "enc", "key_id"],
             Self::AzureKv => &["created_at", "enc", "name", "vault_url", "version"],
-            Self::Vault => &["created_at", "enc", "engine_path", "key_name", "vault_address"],
+            Self::Vault => {
+                &["context", "created_at", "enc", "engine_path", "key_name", "vault_address"]
+            }
             Self::Pgp => &["created_at", "enc", "fp"],
             Self::Age => &["enc", "recipient"],
         }
@@ -84,6 +86,8 @@ pub enum MasterKey {
         engine_path: String,
         /// The name of the key.
         key_name: String,
+        /// What a derived key is derived by. SOPS knows no such keys.
+        context: Option<String>,
     },
     /// A key of a kind that is not built in.
     Foreign {
@@ -106,11 +110,30 @@ impl MasterKey {
     }
 }
 
+impl MasterKey {
+    /// The same key as a file records it: a namespace stands before the engine's path, where SOPS, which
+    /// knows it from the environment alone, reads it too.
+    #[must_use]
+    pub fn in_namespace(self, namespace: &str) -> Self {
+        match self {
+            Self::Vault { address, engine_path, key_name, context } => {
+                let rest = engine_path.strip_prefix(namespace);
+                let engine_path = match rest {
+                    Some(rest) if rest.starts_with('/') => engine_path,
+                    Some(_) | None => format!("{namespace}/{engine_path}"),
+                };
+                Self::Vault { address, engine_path, key_name, context }
+            }
+            key @ (Self::Age { .. } | Self::Foreign { .. }) => key,
+        }
+    }
+}
+
 impl fmt::Display for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Age { recipient } => f.write_str(recipient),
-            Self::Vault { address, engine_path, key_name } => {
+            Self::Vault { address, engine_path, key_name, .. } => {
                 write!(f, "{address}/v1/{engine_path}/keys/{key_name}")
             }
             Self::Foreign { id, .. } => f.write_str(id),
@@ -138,15 +161,16 @@ impl WrappedKey {
             MasterKey::Age { recipient } => {
                 (vec![text("enc", &enc), text("recipient", recipient)], None)
             }
-            MasterKey::Vault { address, engine_path, key_name } => {
-                let fields = vec![
+            MasterKey::Vault { address, engine_path, key_name, context } => {
+                let context = context.iter().map(|context| text("context", context));
+                let others = [
                     created,
                     text("enc", &enc),
                     text("engine_path", engine_path),
                     text("key_name", key_name),
                     text("vault_address", address),
                 ];
-                (fields, Some(created_at))
+                (context.chain(others).collect(), Some(created_at))
             }
             MasterKey::Foreign { kind, id } => {
                 let id = text(id_field(*kind), id);
@@ -375,6 +399,7 @@ mod tests {
             address: "https://vault:8200".into(),
             engine_path: "secret/sops".into(),
             key_name: "prod".into(),
+            context: None,
         };
         assert_eq!(vault.to_string(), "https://vault:8200/v1/secret/sops/keys/prod");
         kms(&[("arn", "A")], &[], "A");
@@ -382,6 +407,19 @@ mod tests {
         kms(&[("arn", "A")], &[("z", "1"), ("b", "2")], "A|b:2,z:1");
         kms(&[("arn", "A"), ("aws_profile", "P")], &[], "A||P");
         kms(&[("arn", "A"), ("role", "R"), ("aws_profile", "P")], &[("b", "2")], "A+R|b:2|P");
+    }
+
+    #[test]
+    fn a_namespace_is_recorded_once_where_sops_reads_it() {
+        let key = |engine_path: &str| MasterKey::Vault {
+            address: "https://vault".into(),
+            engine_path: engine_path.into(),
+            key_name: "k".into(),
+            context: None,
+        };
+        assert_eq!(key("transit").in_namespace("a/b"), key("a/b/transit"));
+        assert_eq!(key("a/b/transit").in_namespace("a/b"), key("a/b/transit"));
+        assert_eq!(key("a/bc").in_namespace("a/b"), key("a/b/a/bc"));
     }
 
     #[test]

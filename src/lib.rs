@@ -26,6 +26,7 @@
 //! # Features
 //!
 //! - `age`: data keys wrapped for age recipients. All that most programs need.
+//! - `vault`: data keys wrapped by the transit engine of Vault or OpenBao.
 //! - `cli`: the program, and with it `clap`, the terminal and files.
 
 #[cfg(feature = "cli")]

@@ -132,7 +132,7 @@ fn run_distinct(
         if told.unheard.is_some() {
             break;
         }
-        let results = side_by_side(files, threads, |path: &PathBuf| {
+        let results = side_by_side(&ctx.crew, files, threads, |path: &PathBuf| {
             let result = work(path).map_err(|error| with_copy(error.about(path), path));
             bar.tick();
             result
@@ -341,5 +341,6 @@ pub(crate) fn write_error(error: &WriteError, path: &Path) -> Error {
     Error::of(exit::CANNOT_WRITE, error).about(path)
 }
 
-/// Files whose results are held in memory at once.
-const CHUNK: usize = 256;
+/// Files whose results are held in memory at once, and that share requests: full ones of Vault have 100
+/// items.
+const CHUNK: usize = 200;

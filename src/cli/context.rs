@@ -13,7 +13,7 @@ use super::exit;
 use super::output::Output;
 use super::rules::Rules;
 use crate::keyservice::age::AgeIdentities;
-use crate::keyservice::{DecryptionOrder, KeyService, Keyring};
+use crate::keyservice::{Crew, DecryptionOrder, KeyService, Keyring};
 use crate::os::clock;
 use crate::os::env::Env;
 use crate::os::identities::age_sources;
@@ -44,7 +44,7 @@ pub(crate) fn given(flag: Option<&Path>) -> Option<&Path> {
 
 /// What a command works with; shared by the threads that work on many files.
 pub(crate) struct Ctx {
-    pub(crate) env: Env,
+    pub(crate) env: Arc<Env>,
     pub(crate) out: Output,
     /// Where the program was started.
     cwd: PathBuf,
@@ -53,6 +53,8 @@ pub(crate) struct Ctx {
     order: DecryptionOrder,
     age: OnceLock<Arc<AgeIdentities>>,
     keyring: OnceLock<Keyring>,
+    /// Those who work on the files of this run.
+    pub(crate) crew: Arc<Crew>,
 }
 
 impl Ctx {
@@ -73,7 +75,8 @@ impl Ctx {
             None => DecryptionOrder::default(),
         };
         let (rules, age, keyring) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Self { env, out, cwd, config, rules, order, age, keyring })
+        let (env, crew) = (Arc::new(env), Arc::default());
+        Ok(Self { env, out, cwd, config, rules, order, age, keyring, crew })
     }
 
     /// The creation rules.
@@ -82,7 +85,9 @@ impl Ctx {
     /// no rule is needed, as in SOPS.
     pub(crate) fn rules(&self) -> Result<&Rules, Error> {
         self.rules
-            .get_or_init(|| Rules::load(&self.out, self.config.as_deref(), &self.cwd))
+            .get_or_init(|| {
+                Rules::load(&self.out, self.config.as_deref(), &self.cwd, self.namespace())
+            })
             .as_ref()
             .map_err(Clone::clone)
     }
@@ -90,9 +95,21 @@ impl Ctx {
     /// All who can wrap and unwrap data keys.
     pub(crate) fn keyring(&self) -> &Keyring {
         self.keyring.get_or_init(|| {
-            let services: Vec<Box<dyn KeyService>> = vec![Box::new(Arc::clone(self.age()))];
-            Keyring::new(services, self.order.clone())
+            let services: Vec<Box<dyn KeyService>> = vec![
+                Box::new(Arc::clone(self.age())),
+                #[cfg(feature = "vault")]
+                Box::new(super::vault::Vault::new(Arc::clone(&self.env), Arc::clone(&self.crew))),
+            ];
+            Keyring::new(services, self.order.clone()).for_crew(Arc::clone(&self.crew))
         })
+    }
+
+    /// The namespace on servers, which files record.
+    pub(crate) fn namespace(&self) -> Option<String> {
+        #[cfg(feature = "vault")]
+        return super::vault::namespace(&self.env);
+        #[cfg(not(feature = "vault"))]
+        return None;
     }
 
     fn age(&self) -> &Arc<AgeIdentities> {

@@ -68,13 +68,13 @@ fn name_of(word: &str) -> &str {
 /// Flags that name keys of kinds that are not built in.
 fn is_other_kind(flag: &str) -> bool {
     let of_rotate = flag.strip_prefix("--add-").or(flag.strip_prefix("--rm-"));
-    let kinds = ["pgp", "kms", "gcp-kms", "hckms", "azure-kv", "hc-vault-transit"];
+    let kinds = ["pgp", "kms", "gcp-kms", "hckms", "azure-kv"];
     let kind = of_rotate.or(flag.strip_prefix("--"));
     ["-p", "-k"].contains(&flag) || kind.is_some_and(|kind| kinds.contains(&kind))
 }
 
 const OTHER_KIND: &str =
-    "keys of this kind (PGP, KMS, Vault) are not supported yet: age and SSH keys are";
+    "keys of this kind (PGP, KMS) are not supported yet: age, SSH and Vault keys are";
 
 /// A flag that a command of sops knows, or one that says what the command says already. `command` is
 /// empty where there is none yet.

@@ -16,9 +16,17 @@ pub(crate) struct GroupDiff {
 }
 
 /// Keys are the same if their kind and their string form are; what an SSH key is called is no part of
-/// it.
+/// it, what a transit key is derived by is.
 pub(crate) fn same_key(a: &MasterKey, b: &MasterKey) -> bool {
-    a.kind() == b.kind() && without_label(&a.to_string()) == without_label(&b.to_string())
+    let same = without_label(&a.to_string()) == without_label(&b.to_string());
+    a.kind() == b.kind() && same && context_of(a) == context_of(b)
+}
+
+fn context_of(key: &MasterKey) -> Option<&str> {
+    match key {
+        MasterKey::Vault { context, .. } => context.as_deref(),
+        MasterKey::Age { .. } | MasterKey::Foreign { .. } => None,
+    }
 }
 
 fn without_label(key: &str) -> String {

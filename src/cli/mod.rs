@@ -38,6 +38,8 @@ mod set;
 mod target;
 mod updatekeys;
 mod usage;
+#[cfg(feature = "vault")]
+mod vault;
 mod verify;
 
 use std::ffi::OsString;

@@ -34,6 +34,12 @@ pub(crate) struct RotateArgs {
     /// age recipients to remove, with commas
     #[arg(long, value_name = "LIST", overrides_with = "rm_age")]
     pub(crate) rm_age: Option<String>,
+    /// Transit keys to add to the first group, with commas
+    #[arg(long, value_name = "LIST", overrides_with = "add_hc_vault_transit")]
+    pub(crate) add_hc_vault_transit: Option<String>,
+    /// Transit keys to remove, with commas
+    #[arg(long, value_name = "LIST", overrides_with = "rm_hc_vault_transit")]
+    pub(crate) rm_hc_vault_transit: Option<String>,
     /// Go on with the recipients that the file names, and vouch for them
     #[arg(long)]
     pub(crate) accept_recipients: bool,
@@ -51,7 +57,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RotateArgs) -> Result<Exit, Error> {
     }
     let target = args.target.resolve(&args.files)?;
     ctx.rules()?;
-    let changes = Changes::new(args)?;
+    let changes = Changes::new(ctx, args)?;
     let work = |path: &Path| rotate(ctx, args, &changes, &target, path);
     Ok(target.run(ctx, &args.files, work))
 }
@@ -63,12 +69,17 @@ struct Changes {
 }
 
 impl Changes {
-    fn new(args: &RotateArgs) -> Result<Self, Error> {
-        let keys = |list: &Option<String>| {
-            parse_keys(KeyKind::Age, list.as_deref().unwrap_or(""))
-                .map_err(|error| Error::of(exit::GENERIC, &error))
+    fn new(ctx: &Ctx, args: &RotateArgs) -> Result<Self, Error> {
+        let keys = |age: &Option<String>, transit: &Option<String>| {
+            let mut keys = parse_keys(KeyKind::Age, age.as_deref().unwrap_or(""))
+                .map_err(|error| Error::of(exit::GENERIC, &error))?;
+            keys.extend(sealing::vault_keys(ctx, transit.as_deref().unwrap_or(""))?);
+            Ok::<_, Error>(keys)
         };
-        Ok(Self { add: keys(&args.add_age)?, remove: keys(&args.rm_age)? })
+        Ok(Self {
+            add: keys(&args.add_age, &args.add_hc_vault_transit)?,
+            remove: keys(&args.rm_age, &args.rm_hc_vault_transit)?,
+        })
     }
 
     fn are_none(&self) -> bool {

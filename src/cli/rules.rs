@@ -25,6 +25,8 @@ struct Found {
     /// The folder that it stands in, absolute.
     folder: PathBuf,
     config: Config,
+    /// Of Vault.
+    namespace: Option<String>,
 }
 
 /// What a creation rule says about the files that it matches.
@@ -67,9 +69,24 @@ impl Lookup {
     }
 }
 
+/// A key as a file records it.
+pub(crate) fn in_namespace(key: MasterKey, namespace: Option<&str>) -> MasterKey {
+    match namespace {
+        Some(namespace) => key.in_namespace(namespace),
+        None => key,
+    }
+}
+
 impl Rules {
     /// The configuration that was named, or the nearest from the working directory upwards.
-    pub(crate) fn load(out: &Output, named: Option<&Path>, cwd: &Path) -> Result<Self, Error> {
+    ///
+    /// The transit keys of its rules are in this namespace.
+    pub(crate) fn load(
+        out: &Output,
+        named: Option<&Path>,
+        cwd: &Path,
+        namespace: Option<String>,
+    ) -> Result<Self, Error> {
         let path = match named {
             Some(path) => path.to_owned(),
             None => {
@@ -91,7 +108,7 @@ impl Rules {
         let text = fs::read(&path).map_err(|error| failed(error.to_string()))?;
         let config = Config::parse(&text).map_err(|error| failed(error.to_string()))?;
         let folder = cwd.join(path.parent().unwrap_or(Path::new("")));
-        Ok(Self { found: Some(Found { path: shown, folder, config }) })
+        Ok(Self { found: Some(Found { path: shown, folder, config, namespace }) })
     }
 
     /// What the configuration says about a file, whose path is absolute.
@@ -122,10 +139,15 @@ impl Rules {
 }
 
 impl Found {
+    /// The keys as a file records them.
+    fn in_namespace(&self, keys: &[MasterKey]) -> Vec<MasterKey> {
+        keys.iter().map(|key| in_namespace(key.clone(), self.namespace.as_deref())).collect()
+    }
+
     fn rule(&self, rule: &CreationRule) -> Rule {
         Rule {
             name: format!("the rule at line {} of {}", rule.position.line, self.path.shown()),
-            groups: rule.groups.clone(),
+            groups: rule.groups.iter().map(|group| self.in_namespace(group)).collect(),
             threshold: rule.shamir_threshold,
             policy: rule.rule.clone(),
             mac_only_encrypted: rule.mac_only_encrypted,

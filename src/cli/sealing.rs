@@ -10,7 +10,8 @@ use super::error::{Error, shorten};
 use super::exit;
 use super::explain;
 use super::key_diff::same_key;
-use super::rules::{Lookup, Rule, Rules};
+use super::rules::{Lookup, Rule, Rules, in_namespace};
+use crate::config::parse_keys;
 use crate::file::Nonces;
 use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey};
 use crate::keyservice::age::{check_recipient, plugin_program};
@@ -24,6 +25,10 @@ pub(crate) struct SealArgs {
     /// age recipients, with commas [env: SOPS_AGE_RECIPIENTS]
     #[arg(short, long, value_name = "LIST", overrides_with = "age")]
     pub(crate) age: Option<String>,
+    /// Transit keys of Vault or OpenBao (https://HOST/v1/transit/keys/NAME), with commas
+    /// [env: SOPS_VAULT_URIS]
+    #[arg(long, value_name = "LIST", overrides_with = "hc_vault_transit")]
+    pub(crate) hc_vault_transit: Option<String>,
     /// Number of key groups that are needed together
     #[arg(long, value_name = "NUMBER", overrides_with = "shamir_secret_sharing_threshold")]
     pub(crate) shamir_secret_sharing_threshold: Option<usize>,
@@ -69,7 +74,8 @@ impl Plan {
             let own = MasterKey::Age { recipient: own.to_owned() };
             keys().any(|key| same_key(key, &own))
         };
-        ctx.locks_out(names).then(|| {
+        let elsewhere = keys().any(|key| key.kind() != KeyKind::Age);
+        (!elsewhere && ctx.locks_out(names)).then(|| {
             format!("{rule} names none of your identities: you will not be able to open the file")
         })
     }
@@ -84,7 +90,7 @@ impl SealArgs {
             return Err(no_match(config, subject));
         }
         let rule = lookup.rule();
-        let from_flags = self.keys(ctx);
+        let from_flags = self.keys(ctx)?;
         let by_rule = from_flags.is_empty();
         let (groups, origin) = match (&rule, from_flags.is_empty()) {
             (_, false) => (vec![from_flags], "--age or SOPS_AGE_RECIPIENTS"),
@@ -110,7 +116,7 @@ impl SealArgs {
     }
 
     /// The keys that flags and variables name.
-    fn keys(&self, ctx: &Ctx) -> Vec<MasterKey> {
+    fn keys(&self, ctx: &Ctx) -> Result<Vec<MasterKey>, Error> {
         let given = |flag: &Option<String>, variable| {
             flag.clone().filter(|list| !list.is_empty()).or_else(|| ctx.env.text(variable))
         };
@@ -120,11 +126,13 @@ impl SealArgs {
                 keys.push(MasterKey::Foreign { kind, id: id.trim().to_owned() });
             }
         }
+        let transit = given(&self.hc_vault_transit, "SOPS_VAULT_URIS").unwrap_or_default();
+        keys.extend(vault_keys(ctx, &transit)?);
         let recipients = given(&self.age, "SOPS_AGE_RECIPIENTS");
         for recipient in recipients.iter().flat_map(|list| list.split(',')) {
             keys.push(MasterKey::Age { recipient: recipient.trim().to_owned() });
         }
-        keys
+        Ok(keys)
     }
 
     /// The one rule that says what is sealed.
@@ -246,6 +254,14 @@ pub(crate) fn rewrap(
     Ok(groups.iter().zip(wrapped).map(group).collect())
 }
 
+/// The transit keys of a comma list, as a file records them.
+pub(crate) fn vault_keys(ctx: &Ctx, list: &str) -> Result<Vec<MasterKey>, Error> {
+    let keys =
+        parse_keys(KeyKind::Vault, list).map_err(|error| Error::of(exit::GENERIC, &error))?;
+    let namespace = ctx.namespace();
+    Ok(keys.into_iter().map(|key| in_namespace(key, namespace.as_deref())).collect())
+}
+
 /// The master keys of a group.
 pub(crate) fn keys_of(group: &KeyGroup) -> Vec<MasterKey> {
     group.keys().iter().map(|key| key.key().clone()).collect()
@@ -276,11 +292,10 @@ pub(crate) fn check(groups: &[Vec<MasterKey>], origin: &str) -> Result<(), Error
 
 /// Variables that name keys of kinds that are not built in: to leave them out silently would leave
 /// somebody out.
-const FOREIGN: [(KeyKind, &str); 6] = [
+const FOREIGN: [(KeyKind, &str); 5] = [
     (KeyKind::Kms, "SOPS_KMS_ARN"),
     (KeyKind::GcpKms, "SOPS_GCP_KMS_IDS"),
     (KeyKind::HcKms, "SOPS_HUAWEICLOUD_KMS_IDS"),
     (KeyKind::AzureKv, "SOPS_AZURE_KEYVAULT_URLS"),
     (KeyKind::Pgp, "SOPS_PGP_FP"),
-    (KeyKind::Vault, "SOPS_VAULT_URIS"),
 ];

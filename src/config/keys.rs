@@ -69,6 +69,7 @@ fn parse_vault(text: &str) -> Option<MasterKey> {
         address: format!("{scheme}://{host}"),
         engine_path: engine.join("/"),
         key_name: (*key_name).to_owned(),
+        context: None,
     })
 }
 
@@ -90,6 +91,17 @@ pub(super) fn foreign(kind: KeyKind, fields: &[(&str, &str)], context: Option<&T
         fields.iter().find(|(field, _)| *field == name).map_or("", |(_, text)| text).to_owned()
     };
     MasterKey::Foreign { kind, id: foreign_id(kind, field, context) }
+}
+
+/// A transit key with the context of its rule or group.
+pub(super) fn with_context(key: MasterKey, context: Option<&str>) -> MasterKey {
+    match key {
+        MasterKey::Vault { address, engine_path, key_name, context: None } => {
+            let context = context.filter(|context| !context.is_empty()).map(str::to_owned);
+            MasterKey::Vault { address, engine_path, key_name, context }
+        }
+        key => key,
+    }
 }
 
 /// A KMS key of a flat list (`ARN[+ROLE]`) with the profile of its rule.

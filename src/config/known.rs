@@ -21,6 +21,7 @@ pub(super) const RULE: &[&str] = &[
     "hckms",
     "azure_keyvault",
     "hc_vault_transit_uri",
+    "hc_vault_context",
     "aws_profile",
     "key_groups",
     "shamir_threshold",
@@ -36,8 +37,17 @@ pub(super) const RULE: &[&str] = &[
 ];
 
 /// Keys of a key group.
-pub(super) const GROUP: &[&str] =
-    &["merge", "age", "pgp", "kms", "gcp_kms", "hckms", "azure_keyvault", "hc_vault"];
+pub(super) const GROUP: &[&str] = &[
+    "merge",
+    "age",
+    "pgp",
+    "kms",
+    "gcp_kms",
+    "hckms",
+    "azure_keyvault",
+    "hc_vault",
+    "hc_vault_context",
+];
 
 /// Keys of `stores`.
 pub(super) const STORES: &[&str] = &["yaml", "json", "json_binary", "dotenv", "ini"];

@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use super::keys::{foreign, parse_keys, with_profile};
+use super::keys::{foreign, parse_keys, with_context, with_profile};
 use super::known;
 use super::read::{Entry, Reader};
 use super::{ConfigError, CreationRule, Integrity, Nonces};
@@ -192,6 +192,7 @@ type KeyTexts = Vec<(KeyKind, String, NodeId)>;
 struct FlatKeys {
     texts: KeyTexts,
     profile: String,
+    context: Option<String>,
 }
 
 impl FlatKeys {
@@ -222,13 +223,22 @@ impl FlatKeys {
             Some(entry) => reader.text(entry.value, "aws_profile")?,
             None => String::new(),
         };
-        Ok(Self { texts, profile })
+        let context = read_context(reader, entries)?;
+        Ok(Self { texts, profile, context })
     }
 
     fn keys(&self, reader: &Reader<'_>) -> Result<Vec<MasterKey>, ConfigError> {
         let keys = parse_texts(reader, &self.texts)?;
-        Ok(keys.into_iter().map(|key| with_profile(key, &self.profile)).collect())
+        let context = self.context.as_deref();
+        let complete = |key| with_context(with_profile(key, &self.profile), context);
+        Ok(keys.into_iter().map(complete).collect())
     }
+}
+
+/// What derived transit keys of a rule or group are derived by; not known to sops, which ignores it.
+fn read_context(reader: &Reader<'_>, entries: &[Entry]) -> Result<Option<String>, ConfigError> {
+    let entry = entries.iter().find(|entry| entry.name == "hc_vault_context");
+    entry.map(|entry| reader.text(entry.value, "hc_vault_context")).transpose()
 }
 
 /// The keys of one key group.
@@ -236,6 +246,7 @@ struct GroupKeys {
     merged: Vec<GroupKeys>,
     /// Lists of texts, and keys that are written as maps, in the order of the group.
     parts: Vec<GroupPart>,
+    context: Option<String>,
 }
 
 enum GroupPart {
@@ -245,12 +256,13 @@ enum GroupPart {
 
 impl GroupKeys {
     fn read(reader: &Reader<'_>, at: NodeId, depth: usize) -> Result<Self, ConfigError> {
-        let mut group = Self { merged: Vec::new(), parts: Vec::new() };
+        let mut group = Self { merged: Vec::new(), parts: Vec::new(), context: None };
         if depth == 0 {
             return Err(reader.error(at, "too much is merged here"));
         }
         let entries = reader.map(at, "a key group")?;
         known::check(reader, &entries, known::GROUP, "a key group")?;
+        group.context = read_context(reader, &entries)?;
         let get = |name: &str| entries.iter().find(|entry| entry.name == name);
         if let Some(entry) = get("merge") {
             for item in reader.list(entry.value, "merge")?.unwrap_or_default() {
@@ -294,7 +306,8 @@ impl GroupKeys {
                 GroupPart::Key(key) => keys.push(key.clone()),
             }
         }
-        Ok(keys)
+        let context = self.context.as_deref();
+        Ok(keys.into_iter().map(|key| with_context(key, context)).collect())
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::{DecryptionOrder, KeyError, KeyService};
+use super::{Crew, DecryptionOrder, KeyError, KeyService};
 use crate::keys::{KeyGroup, MasterKey, WrappedKey};
 use crate::secret::DataKey;
 
@@ -12,12 +13,17 @@ use crate::secret::DataKey;
 pub struct Keyring {
     services: Vec<Box<dyn KeyService>>,
     order: DecryptionOrder,
+    crew: Arc<Crew>,
     /// What each wrapped key gave, or why it gave nothing.
     known: Mutex<HashMap<(MasterKey, String), Arc<Unwrapped>>>,
 }
 
-/// Set by the first thread that asks; the others wait for it.
-type Unwrapped = OnceLock<Result<Arc<DataKey>, Vec<KeyError>>>;
+/// What a wrapped key gave. The first thread that asks finds out; the others wait for it.
+#[derive(Default)]
+struct Unwrapped {
+    asked: AtomicBool,
+    result: OnceLock<Result<Arc<DataKey>, Vec<KeyError>>>,
+}
 
 /// A master key that failed, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,7 +83,13 @@ impl Keyring {
     /// A keyring of these services, which are asked in this order.
     #[must_use]
     pub fn new(services: Vec<Box<dyn KeyService>>, order: DecryptionOrder) -> Self {
-        Self { services, order, known: Mutex::default() }
+        Self { services, order, crew: Arc::default(), known: Mutex::default() }
+    }
+
+    /// The same keyring for those who work side by side in this crew, as its services do.
+    #[must_use]
+    pub fn for_crew(self, crew: Arc<Crew>) -> Self {
+        Self { crew, ..self }
     }
 
     /// The data key of a file, by the first of its master keys that works.
@@ -121,19 +133,43 @@ impl Keyring {
             return Err(WrapError::SeveralGroups { count: groups.len() });
         }
         let mut failures = Vec::new();
-        let mut wrap = |key: &MasterKey| {
-            self.wrap(key, data_key).unwrap_or_else(|errors| {
-                failures.push(KeyFailure { key: key.clone(), errors });
-                String::new()
-            })
+        let wrap_group = |group: &Vec<MasterKey>| {
+            let wrapped = group.iter().zip(self.wrap(group, data_key));
+            let wrapped = wrapped.map(|(key, result)| {
+                result.unwrap_or_else(|errors| {
+                    failures.push(KeyFailure { key: key.clone(), errors });
+                    String::new()
+                })
+            });
+            wrapped.collect()
         };
-        let wrapped = groups.iter().map(|group| group.iter().map(&mut wrap).collect()).collect();
+        let wrapped = groups.iter().map(wrap_group).collect();
         if failures.is_empty() { Ok(wrapped) } else { Err(WrapError::KeysFailed { failures }) }
     }
 
-    /// Wraps by the first service that can.
-    fn wrap(&self, key: &MasterKey, data_key: &DataKey) -> Result<String, Vec<KeyError>> {
-        first_that_works(key, self.services.iter().filter_map(|it| it.wrap(key, data_key)))
+    /// Wraps for each key by the first service that can; a service is asked for all of its keys at once.
+    fn wrap(&self, keys: &[MasterKey], data_key: &DataKey) -> Vec<Result<String, Vec<KeyError>>> {
+        let mut wrapped: Vec<Result<String, Vec<KeyError>>> = vec![Err(Vec::new()); keys.len()];
+        for service in &self.services {
+            let left = || (0..keys.len()).filter(|&at| wrapped[at].is_err());
+            let asked: Vec<usize> = left().collect();
+            let keys: Vec<&MasterKey> = asked.iter().map(|&at| &keys[at]).collect();
+            for (at, attempt) in asked.into_iter().zip(service.wrap(&keys, data_key)) {
+                match (attempt, &mut wrapped[at]) {
+                    (Some(Ok(enc)), slot) => *slot = Ok(enc),
+                    (Some(Err(error)), Err(errors)) => errors.push(error),
+                    (Some(Err(_)), Ok(_)) | (None, _) => {}
+                }
+            }
+        }
+        for (key, wrapped) in keys.iter().zip(&mut wrapped) {
+            if let Err(errors) = wrapped
+                && errors.is_empty()
+            {
+                errors.push(no_service(key));
+            }
+        }
+        wrapped
     }
 
     fn unwrap(&self, key: &WrappedKey) -> Result<Arc<DataKey>, Vec<KeyError>> {
@@ -141,12 +177,18 @@ impl Keyring {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(known.entry((key.key().clone(), key.enc().to_owned())).or_default())
         };
-        unwrapped
-            .get_or_init(|| {
-                let attempts = self.services.iter().filter_map(|service| service.unwrap(key));
-                first_that_works(key.key(), attempts).map(Arc::new)
-            })
-            .clone()
+        let find_out = || {
+            let attempts = self.services.iter().filter_map(|service| service.unwrap(key));
+            first_that_works(key.key(), attempts).map(Arc::new)
+        };
+        let result = match unwrapped.result.get() {
+            Some(result) => result,
+            None if unwrapped.asked.swap(true, Ordering::Relaxed) => {
+                self.crew.aside(|| unwrapped.result.get_or_init(find_out))
+            }
+            None => unwrapped.result.get_or_init(find_out),
+        };
+        result.clone()
     }
 }
 
@@ -162,9 +204,13 @@ fn first_that_works<T>(
         }
     }
     if errors.is_empty() {
-        errors.push(KeyError::NoService { kind: key.kind().field() });
+        errors.push(no_service(key));
     }
     Err(errors)
+}
+
+fn no_service(key: &MasterKey) -> KeyError {
+    KeyError::NoService { kind: key.kind().field() }
 }
 
 impl fmt::Display for KeyFailure {
@@ -194,13 +240,16 @@ mod tests {
     struct Fake(Arc<AtomicUsize>);
 
     impl KeyService for Fake {
-        fn wrap(&self, key: &MasterKey, _: &DataKey) -> Option<Result<String, KeyError>> {
-            let MasterKey::Age { recipient } = key else { return None };
-            Some(if recipient.starts_with("good") {
-                Ok(format!("for {recipient}"))
-            } else {
-                Err(KeyError::Recipient { problem: "bad".into() })
-            })
+        fn wrap(&self, keys: &[&MasterKey], _: &DataKey) -> Vec<Option<Result<String, KeyError>>> {
+            let wrap = |key: &&MasterKey| {
+                let MasterKey::Age { recipient } = key else { return None };
+                Some(if recipient.starts_with("good") {
+                    Ok(format!("for {recipient}"))
+                } else {
+                    Err(KeyError::Recipient { problem: "bad".into() })
+                })
+            };
+            keys.iter().map(wrap).collect()
         }
 
         fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>> {

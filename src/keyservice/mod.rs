@@ -8,11 +8,15 @@
 
 #[cfg(feature = "age")]
 pub mod age;
+mod crew;
 mod keyring;
 mod order;
+#[cfg(feature = "vault")]
+pub mod vault;
 
 use std::sync::Arc;
 
+pub use self::crew::{Crew, Others};
 pub use self::keyring::{KeyFailure, Keyring, RecoverError, WrapError};
 pub use self::order::{DecryptionOrder, DuplicateKindError};
 
@@ -21,16 +25,24 @@ use crate::secret::{DataKey, DataKeyLengthError};
 
 /// Wraps and unwraps data keys with master keys of some kind.
 pub trait KeyService: Send + Sync {
-    /// Wraps a data key. `None`: the master key is none of this service's.
-    fn wrap(&self, key: &MasterKey, data_key: &DataKey) -> Option<Result<String, KeyError>>;
+    /// Wraps a data key for each of these master keys. `None`: it is none of this service's.
+    fn wrap(
+        &self,
+        keys: &[&MasterKey],
+        data_key: &DataKey,
+    ) -> Vec<Option<Result<String, KeyError>>>;
 
     /// Unwraps a data key. `None`: the master key is none of this service's.
     fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>>;
 }
 
 impl<S: KeyService + ?Sized> KeyService for Arc<S> {
-    fn wrap(&self, key: &MasterKey, data_key: &DataKey) -> Option<Result<String, KeyError>> {
-        (**self).wrap(key, data_key)
+    fn wrap(
+        &self,
+        keys: &[&MasterKey],
+        data_key: &DataKey,
+    ) -> Vec<Option<Result<String, KeyError>>> {
+        (**self).wrap(keys, data_key)
     }
 
     fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>> {

@@ -123,6 +123,7 @@ fn wrapped_key(kind: KeyKind, entry: &Fields, place: &str) -> Result<WrappedKey,
             address: string("vault_address")?,
             engine_path: string("engine_path")?,
             key_name: string("key_name")?,
+            context: Some(string("context")?).filter(|context| !context.is_empty()),
         },
         KeyKind::Kms | KeyKind::GcpKms | KeyKind::HcKms | KeyKind::AzureKv | KeyKind::Pgp => {
             let id =

@@ -214,6 +214,7 @@ fn new_metadata_is_written_as_sops_writes_it() {
         address: "https://b".into(),
         engine_path: "e".into(),
         key_name: "k".into(),
+        context: None,
     };
     let vault = WrappedKey::new(vault, "vault:v1:x".into(), time(0));
     let keys = vec![age("age1b"), vault, age("age1a")];

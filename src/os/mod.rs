@@ -12,9 +12,13 @@ pub mod editor;
 pub mod env;
 pub mod fs;
 pub mod git;
+#[cfg(feature = "vault")]
+pub mod http;
 #[cfg(feature = "age")]
 pub mod identities;
 pub mod interrupt;
 pub mod new_identity;
 pub mod threads;
 pub mod tty;
+#[cfg(feature = "vault")]
+pub mod vault_token;

@@ -28,6 +28,8 @@ mod since;
 mod start;
 mod stumbles;
 mod terminal;
+#[cfg(feature = "vault")]
+mod vault;
 mod verify;
 
 /// What a call gives and says.

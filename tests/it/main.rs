@@ -14,6 +14,7 @@ mod interop;
 mod json;
 mod laws;
 mod malformed;
+mod openbao;
 mod properties;
 mod roundtrip;
 #[cfg(feature = "age")]

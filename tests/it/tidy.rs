@@ -37,12 +37,13 @@ const NEIGHBOURS: [(&str, &str); 5] = [
 ];
 
 /// A third-party crate is named in these rooms and nowhere else.
-const CRATES: [(&str, &[&str]); 24] = [
+const CRATES: [(&str, &[&str]); 28] = [
     ("aes", &["keyservice"]),
     ("aes_gcm", &["crypto"]),
     ("age", &["keyservice"]),
     ("base64", &["crypto", "document", "keyservice"]),
     ("base64_simd", &["crypto"]),
+    ("bytes", &["os"]),
     ("cbc", &["keyservice"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
@@ -52,9 +53,11 @@ const CRATES: [(&str, &[&str]); 24] = [
     ("md5", &["keyservice"]),
     ("pkcs8", &["keyservice"]),
     ("regex", &["policy"]),
+    ("reqwest", &["os"]),
     ("rpassword", &["os"]),
     ("rustix", &["os"]),
-    ("serde_json", &["document"]),
+    ("rustls", &["os"]),
+    ("serde_json", &["document", "keyservice"]),
     ("sha2", &["crypto", "keyservice"]),
     ("shlex", &["os"]),
     ("signal_hook", &["os"]),
@@ -62,6 +65,7 @@ const CRATES: [(&str, &[&str]); 24] = [
     ("strsim", &["config"]),
     ("tempfile", &["os"]),
     ("time", &["timestamp"]),
+    ("url", &["keyservice"]),
 ];
 
 /// Modules that may read a secret's text or bytes.

@@ -159,13 +159,18 @@ impl AgeIdentities {
 }
 
 impl KeyService for AgeIdentities {
-    fn wrap(&self, key: &MasterKey, data_key: &DataKey) -> Option<Result<String, KeyError>> {
-        match key {
+    fn wrap(
+        &self,
+        keys: &[&MasterKey],
+        data_key: &DataKey,
+    ) -> Vec<Option<Result<String, KeyError>>> {
+        let wrap = |key: &&MasterKey| match key {
             MasterKey::Age { recipient } => {
                 Some(self.wrap_bytes(recipient, data_key.expose_secret()))
             }
             MasterKey::Vault { .. } | MasterKey::Foreign { .. } => None,
-        }
+        };
+        keys.iter().map(wrap).collect()
     }
 
     fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>> {

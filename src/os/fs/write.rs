@@ -16,6 +16,7 @@ use super::prepare::{Prepared, Progress, prepare};
 use super::steps::{Machine, Steps};
 use super::target::parent;
 use super::temp::remove_all_left;
+use crate::keyservice::Crew;
 use crate::os::threads::side_by_side;
 use crate::shown::Show;
 
@@ -190,7 +191,7 @@ fn replace_some(
     jobs: &[Job<'_>],
     swept: &mut Swept,
 ) -> Vec<Result<Written, WriteError>> {
-    let prepared = side_by_side(jobs, threads(jobs.len(), CPU_THREADS), |job| {
+    let prepared = side_by_side(&Crew::default(), jobs, threads(jobs.len(), CPU_THREADS), |job| {
         let progress = prepare(steps, job).unwrap_or_else(|error| Progress::Done(Err(error)));
         if let Progress::Prepared(file) = &progress
             && jobs.len() > 1
@@ -200,9 +201,11 @@ fn replace_some(
         progress
     });
     let synced =
-        side_by_side(&prepared, threads(jobs.len(), SYNC_THREADS), |progress| match progress {
-            Progress::Prepared(file) => steps.sync(&file.temp.file).map_err(failed("sync it")),
-            Progress::Done(_) => Ok(()),
+        side_by_side(&Crew::default(), &prepared, threads(jobs.len(), SYNC_THREADS), |progress| {
+            match progress {
+                Progress::Prepared(file) => steps.sync(&file.temp.file).map_err(failed("sync it")),
+                Progress::Done(_) => Ok(()),
+            }
         });
     let ready: Vec<_> = jobs
         .iter()

@@ -181,11 +181,11 @@ fn words_of_sops_are_answered_with_those_of_waxseal() {
         (
             &["encrypt", "--pgp", "AB", "a.yaml"],
             expect![[r#"
-            exit 1
-            --- stderr
-            error: unexpected argument '--pgp' found
-            hint: keys of this kind (PGP, KMS, Vault) are not supported yet: age and SSH keys are
-        "#]],
+                exit 1
+                --- stderr
+                error: unexpected argument '--pgp' found
+                hint: keys of this kind (PGP, KMS) are not supported yet: age, SSH and Vault keys are
+            "#]],
         ),
         (
             &["updatekeys", "-i", "a.yaml"],

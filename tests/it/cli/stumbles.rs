@@ -496,13 +496,13 @@ fn flags_of_sops_and_slips_are_answered_without_false_trails() {
             exit 1
             --- stderr
             error: unexpected argument '-p' found
-            hint: keys of this kind (PGP, KMS, Vault) are not supported yet: age and SSH keys are
+            hint: keys of this kind (PGP, KMS) are not supported yet: age, SSH and Vault keys are
 
             $ waxseal --kms x -e a.yaml
             exit 1
             --- stderr
             error: unexpected argument '--kms' found
-            hint: keys of this kind (PGP, KMS, Vault) are not supported yet: age and SSH keys are
+            hint: keys of this kind (PGP, KMS) are not supported yet: age, SSH and Vault keys are
 
             $ waxseal keyservice
             exit 1

@@ -1,0 +1,260 @@
+//! One call of a Vault API: the token, the namespace, what is repeated, and how often.
+//!
+//! Invariants: no request leaves for a server that is not trusted, be it a file or a redirect that names
+//! it; a call ends within its time, however often it is repeated.
+
+use std::time::Duration;
+
+use super::address::Address;
+use super::http::{Answer, Request, Transport, TransportError};
+use super::token::{TokenSource, VaultToken};
+use super::trust::Trust;
+use crate::secret::fill_random;
+
+/// How a call is made.
+pub struct Client {
+    transport: Box<dyn Transport>,
+    tokens: Box<dyn TokenSource>,
+    trust: Trust,
+    options: ClientOptions,
+}
+
+/// What can be chosen of a [`Client`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientOptions {
+    /// An Agent or Proxy that stands in for every server.
+    pub agent: Option<Address>,
+    /// `X-Vault-Namespace`.
+    pub namespace: Option<String>,
+    /// For a call with all its repetitions.
+    pub timeout: Duration,
+    /// How often a call is repeated.
+    pub retries: u32,
+    /// Whether a redirect is followed, to a server that is trusted.
+    pub redirects: bool,
+}
+
+impl Default for ClientOptions {
+    /// As the API library of Vault has it.
+    fn default() -> Self {
+        let timeout = Duration::from_secs(60);
+        Self { agent: None, namespace: None, timeout, retries: 2, redirects: true }
+    }
+}
+
+/// Why a call gave no answer of the server.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The user did not name this server.
+    #[error(
+        "{server} is named by the file or its rule and not by you, so no token goes there; if it is yours: export VAULT_ADDR={server}"
+    )]
+    NotTrusted {
+        /// Which.
+        server: Address,
+    },
+    /// A place that should hold the token.
+    #[error("{0}")]
+    Token(String),
+    /// The server sends the request elsewhere.
+    #[error(
+        "the server sends the request on to {to}, which {}; set VAULT_ADDR to an address that answers itself",
+        if *.trusted { "sends it on again" } else { "you did not name" }
+    )]
+    Redirect {
+        /// Where to; only what a URL begins with.
+        to: String,
+        /// Whether the user named that one.
+        trusted: bool,
+    },
+    /// No answer.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+/// Where a call goes.
+pub struct Call<'a> {
+    /// The server that the file or the user names.
+    pub server: &'a Address,
+    /// `POST`.
+    pub method: &'static str,
+    /// Behind `/v1/`.
+    pub path: &'a str,
+    /// JSON.
+    pub body: Option<&'a [u8]>,
+    /// Whether the namespace stands in the path.
+    pub namespace_in_path: bool,
+}
+
+impl Client {
+    /// A client that sends with this transport, to those whom the user trusts.
+    #[must_use]
+    pub fn new(
+        transport: Box<dyn Transport>,
+        tokens: Box<dyn TokenSource>,
+        trust: Trust,
+        options: ClientOptions,
+    ) -> Self {
+        let trust = match &options.agent {
+            Some(agent) => trust.with(agent.clone()),
+            None => trust,
+        };
+        Self { transport, tokens, trust, options }
+    }
+
+    /// How calls are made.
+    #[must_use]
+    pub fn options(&self) -> &ClientOptions {
+        &self.options
+    }
+
+    /// Where the token comes from, for messages.
+    #[must_use]
+    pub fn token_origin(&self) -> Option<String> {
+        self.tokens.origin()
+    }
+
+    /// Makes a call that may be made twice: what it does, it does again.
+    ///
+    /// # Errors
+    ///
+    /// If no answer came. An answer that refuses is one.
+    pub fn call(&self, call: &Call<'_>) -> Result<Answer, CallError> {
+        let server = self.options.agent.as_ref().unwrap_or(call.server);
+        if !self.trust.allows(server) {
+            return Err(CallError::NotTrusted { server: server.clone() });
+        }
+        let token = self.tokens.token(server).map_err(CallError::Token)?;
+        let answer = self.repeated(server, call, token.as_ref())?;
+        if answer.status != 403 {
+            return Ok(answer);
+        }
+        // The token may have been renewed since: by an Agent, by a login beside us.
+        let renewed = self.tokens.renewed(server).map_err(CallError::Token)?;
+        let same = |new: &VaultToken| {
+            token.as_ref().is_some_and(|old| old.expose_secret() == new.expose_secret())
+        };
+        match renewed {
+            Some(new) if !same(&new) => self.repeated(server, call, Some(&new)),
+            Some(_) | None => Ok(answer),
+        }
+    }
+
+    fn repeated(
+        &self,
+        server: &Address,
+        call: &Call<'_>,
+        token: Option<&VaultToken>,
+    ) -> Result<Answer, CallError> {
+        let end = self.transport.now() + self.options.timeout;
+        let mut attempt = 0;
+        loop {
+            let left = end.saturating_sub(self.transport.now());
+            let result = self.sent(server, call, token, left);
+            attempt += 1;
+            let wait = match &result {
+                Ok(answer) => wait_after(answer, attempt),
+                Err(CallError::Transport(
+                    TransportError::Connect(_) | TransportError::Broken(_),
+                )) => Some(pause(attempt)),
+                Err(_) => None,
+            };
+            let left = end.saturating_sub(self.transport.now());
+            match wait {
+                Some(wait) if attempt <= self.options.retries && wait < left => {
+                    self.transport.pause(wait);
+                }
+                Some(_) | None => return result,
+            }
+        }
+    }
+
+    /// Sends a call once, and once more where the server sends it.
+    fn sent(
+        &self,
+        server: &Address,
+        call: &Call<'_>,
+        token: Option<&VaultToken>,
+        time: Duration,
+    ) -> Result<Answer, CallError> {
+        let end = self.transport.now() + time;
+        let url = server.url(&format!("/v1/{}", call.path));
+        let answer = self.send(server, &url, call, token, time)?;
+        if !matches!(answer.status, 301 | 302 | 307 | 308) || !self.options.redirects {
+            return Ok(answer);
+        }
+        let (to, next) = self.redirect(&answer)?;
+        let time = end.saturating_sub(self.transport.now());
+        let answer = self.send(&to, &next, call, token, time)?;
+        if matches!(answer.status, 301 | 302 | 307 | 308) {
+            return Err(CallError::Redirect { to: to.to_string(), trusted: true });
+        }
+        Ok(answer)
+    }
+
+    /// Where an answer sends us: a server that the user named, or nowhere.
+    fn redirect(&self, answer: &Answer) -> Result<(Address, String), CallError> {
+        let location = answer.location.as_deref().unwrap_or_default();
+        let refused = |to: &str| CallError::Redirect { to: to.to_owned(), trusted: false };
+        let host = location.find("://").and_then(|at| {
+            let path = location[at + 3..].find('/')?;
+            Some(location.split_at(at + 3 + path))
+        });
+        let Some((origin, _)) = host else { return Err(refused("another place of its own")) };
+        let to = Address::of_file(origin).map_err(|_| refused("what is no address"))?;
+        if !self.trust.allows(&to) {
+            return Err(refused(&to.to_string()));
+        }
+        Ok((to, location.to_owned()))
+    }
+
+    fn send(
+        &self,
+        server: &Address,
+        url: &str,
+        call: &Call<'_>,
+        token: Option<&VaultToken>,
+        timeout: Duration,
+    ) -> Result<Answer, CallError> {
+        let namespace = self.options.namespace.as_deref().filter(|_| !call.namespace_in_path);
+        let socket = match server {
+            Address::Unix(path) => Some(path.as_str()),
+            Address::Http(_) => None,
+        };
+        let request = Request {
+            method: call.method,
+            url,
+            socket,
+            token,
+            namespace,
+            body: call.body,
+            timeout,
+        };
+        Ok(self.transport.send(&request)?)
+    }
+}
+
+/// How long to wait before a call is repeated; `None`: it is not (vault.md 2.6).
+fn wait_after(answer: &Answer, attempt: u32) -> Option<Duration> {
+    // A batch that failed inside says so with a status, and would fail again.
+    let holds_results = memchr::memmem::find(&answer.body, b"\"batch_results\"").is_some();
+    let parsed = memchr::memmem::find(&answer.body, b"failed to parse").is_some();
+    match answer.status {
+        412 | 429 | 500 | 502..=599 if !holds_results && !parsed => {
+            let seconds = answer.retry_after.as_deref().and_then(|text| text.trim().parse().ok());
+            Some(seconds.map_or_else(|| pause(attempt), Duration::from_secs))
+        }
+        _ => None,
+    }
+}
+
+/// One to one and a half seconds for each attempt, so that many runs do not come back at once.
+fn pause(attempt: u32) -> Duration {
+    let mut random = [0; 2];
+    if fill_random(&mut random).is_err() {
+        return Duration::from_secs(u64::from(attempt));
+    }
+    let jitter = u64::from(u16::from_le_bytes(random)) * 500 / u64::from(u16::MAX);
+    Duration::from_millis((1_000 + jitter) * u64::from(attempt))
+}

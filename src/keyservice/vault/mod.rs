@@ -1,0 +1,256 @@
+//! Data keys wrapped by the transit engine of Vault or OpenBao.
+//!
+//! What a run needs of a server goes there together: [`VaultKeys`] collects what the files at hand need
+//! and asks for up to a hundred of them in one request. The protocol is here, the network is a
+//! [`Transport`].
+//!
+//! Invariants: nothing is sent to a server that the user did not name; what stands in a file cannot lead
+//! a request to another path than that of its key; no message holds a token or a key.
+
+mod address;
+mod client;
+mod http;
+mod queue;
+mod refusal;
+pub mod settings;
+mod token;
+pub mod transit;
+mod trust;
+
+use std::sync::Arc;
+
+pub use self::address::{Address, AddressError};
+pub use self::client::{Call, CallError, Client, ClientOptions};
+pub use self::http::{Answer, LARGEST, Request, Transport, TransportError};
+pub use self::token::{TokenError, TokenSource, VaultToken};
+pub use self::trust::{Trust, TrustError};
+
+use self::queue::Queue;
+use self::transit::{AnswerError, Item, Operation};
+use super::{Crew, KeyError, KeyService};
+use crate::keys::{MasterKey, WrappedKey};
+use crate::secret::{DataKey, SecretText};
+
+/// The transit keys of a run.
+pub struct VaultKeys {
+    client: Client,
+    queue: Queue<Target, Result<SecretText, KeyError>>,
+}
+
+/// Items with the same one go in one request.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Target {
+    server: Address,
+    engine_path: String,
+    key_name: String,
+    operation: Operation,
+    /// The server wants one with every item, or with none.
+    context: bool,
+}
+
+impl VaultKeys {
+    /// The keys that this client reaches, for those who work side by side in this crew.
+    #[must_use]
+    pub fn new(client: Client, crew: Arc<Crew>) -> Self {
+        Self { client, queue: Queue::new(crew) }
+    }
+
+    /// Asks for items, each of its key; the results in the same order.
+    fn ask(
+        &self,
+        asked: Vec<Result<(Target, Item), KeyError>>,
+    ) -> Vec<Result<SecretText, KeyError>> {
+        let (mut items, mut places) = (Vec::new(), Vec::new());
+        for item in asked {
+            places.push(item.map(|item| items.push(item)));
+        }
+        let mut results =
+            self.queue.ask(items, |target, items| self.send(target, items)).into_iter();
+        let result = |place| match place {
+            Ok(()) => results.next().unwrap_or_else(|| Err(refusal::no_result())),
+            Err(error) => Err(error),
+        };
+        places.into_iter().map(result).collect()
+    }
+
+    /// A result for each item.
+    fn send(&self, target: &Target, items: &[Item]) -> Vec<Result<SecretText, KeyError>> {
+        // What is too much for the server is sent in halves.
+        let mut parts: Vec<&[Item]> = vec![items];
+        let mut results = Vec::with_capacity(items.len());
+        while let Some(part) = parts.pop() {
+            match self.send_part(target, part) {
+                Ok(part) => results.extend(part.into_iter().map(|it| it.map_err(refusal::of_item))),
+                Err(Failed::TooMuch(_)) if part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Err(Failed::TooMuch(error) | Failed::Error(error)) => {
+                    results.extend(part.iter().map(|_| Err(error.clone())));
+                }
+            }
+        }
+        results
+    }
+
+    fn send_part(
+        &self,
+        target: &Target,
+        items: &[Item],
+    ) -> Result<Vec<Result<SecretText, String>>, Failed> {
+        let body = transit::body(target.operation, items);
+        let path = target.path();
+        let namespace = self.client.options().namespace.as_deref();
+        let call = Call {
+            server: &target.server,
+            method: "POST",
+            path: &path,
+            body: Some(&body),
+            namespace_in_path: namespace.is_some_and(|it| target.is_below(it)),
+        };
+        let answer = self.client.call(&call).map_err(|error| refusal::of_call(&error))?;
+        let status = answer.status;
+        match transit::results(target.operation, items.len(), answer.body) {
+            Ok(results) => Ok(results),
+            Err(error) if is_too_much(status, &error) => {
+                Err(Failed::TooMuch(refusal::of_answer(&self.client, target, status, &error)))
+            }
+            Err(error) => {
+                Err(Failed::Error(refusal::of_answer(&self.client, target, status, &error)))
+            }
+        }
+    }
+}
+
+/// Why a request gave no results.
+enum Failed {
+    /// It was too large.
+    TooMuch(KeyError),
+    /// Something else.
+    Error(KeyError),
+}
+
+impl From<KeyError> for Failed {
+    fn from(error: KeyError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// A limit of the server's: of bytes, of strings, of memory (vault.md 1.8).
+fn is_too_much(status: u16, error: &AnswerError) -> bool {
+    let of_json = |text: &String| {
+        ["exceeded maximum", "high complexity"].iter().any(|limit| text.contains(limit))
+    };
+    match error {
+        AnswerError::Refused(texts) => status == 413 || texts.iter().any(of_json),
+        AnswerError::NotJson => status == 413,
+        AnswerError::Shape | AnswerError::Ignored(_) => false,
+    }
+}
+
+impl Target {
+    /// Where items of a key go; nothing, if what names the key is none.
+    fn new(
+        operation: Operation,
+        address: &str,
+        engine_path: &str,
+        key_name: &str,
+        context: bool,
+    ) -> Result<Self, KeyError> {
+        let problem = |problem: String| KeyError::Recipient { problem };
+        let server = Address::of_file(address)
+            .map_err(|error| problem(format!("the address of the server is none: {error}")))?;
+        let engine_path = engine_path.trim_matches('/');
+        if !is_path(engine_path) {
+            return Err(problem("the path of the engine is none".to_owned()));
+        }
+        if !is_name(key_name) {
+            return Err(problem("no transit key can have this name".to_owned()));
+        }
+        let (engine_path, key_name) = (engine_path.to_owned(), key_name.to_owned());
+        Ok(Self { server, engine_path, key_name, operation, context })
+    }
+
+    /// Behind `/v1/`.
+    fn path(&self) -> String {
+        format!("{}/{}/{}", self.engine_path, self.operation.name(), self.key_name)
+    }
+
+    /// Whether the engine's path begins with the namespace, as SOPS needs it in a file.
+    fn is_below(&self, namespace: &str) -> bool {
+        self.engine_path.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+/// Whether a path leads down only, by names that stay as they are in a URL.
+fn is_path(path: &str) -> bool {
+    let name = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~+@:,=".contains(&byte);
+        !matches!(name, "" | "." | "..") && name.bytes().all(plain)
+    };
+    path.split('/').all(name)
+}
+
+/// The names that the transit engine takes (vault.md 1).
+fn is_name(name: &str) -> bool {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let ends = |byte: Option<&u8>| byte.is_some_and(word);
+    let bytes = name.as_bytes();
+    ends(bytes.first())
+        && ends(bytes.last())
+        && bytes.iter().all(|byte| word(byte) || b"-.".contains(byte))
+}
+
+impl KeyService for VaultKeys {
+    fn wrap(
+        &self,
+        keys: &[&MasterKey],
+        data_key: &DataKey,
+    ) -> Vec<Option<Result<String, KeyError>>> {
+        let item = |key: &&MasterKey| match key {
+            MasterKey::Vault { address, engine_path, key_name, context } => {
+                let has_context = context.is_some();
+                let target =
+                    Target::new(Operation::Encrypt, address, engine_path, key_name, has_context);
+                let text = transit::encoded(data_key.expose_secret());
+                Some(target.map(|it| (it, Item { text, context: context.clone() })))
+            }
+            MasterKey::Age { .. } | MasterKey::Foreign { .. } => None,
+        };
+        let items: Vec<_> = keys.iter().map(item).collect();
+        let mine: Vec<bool> = items.iter().map(Option::is_some).collect();
+        let mut results = self.ask(items.into_iter().flatten().collect()).into_iter();
+        let result = |mine: bool| mine.then(|| results.next()).flatten().map(wrapped);
+        mine.into_iter().map(result).collect()
+    }
+
+    fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>> {
+        let MasterKey::Vault { address, engine_path, key_name, context } = key.key() else {
+            return None;
+        };
+        if !transit::is_ciphertext(key.enc()) {
+            let problem = "it is no ciphertext of a transit engine (vault:v1:…)".to_owned();
+            return Some(Err(KeyError::Malformed { problem }));
+        }
+        let target =
+            Target::new(Operation::Decrypt, address, engine_path, key_name, context.is_some());
+        let text = SecretText::new(key.enc().to_owned());
+        let item = target.map(|target| (target, Item { text, context: context.clone() }));
+        self.ask(vec![item]).pop().map(|result| result.and_then(|text| unwrapped(&text)))
+    }
+}
+
+/// The wrapped key that the server gave.
+fn wrapped(result: Result<SecretText, KeyError>) -> Result<String, KeyError> {
+    let text = result?.expose_secret().to_owned();
+    if transit::is_ciphertext(&text) { Ok(text) } else { Err(refusal::no_result()) }
+}
+
+/// The data key that the server gave.
+fn unwrapped(plaintext: &SecretText) -> Result<DataKey, KeyError> {
+    let bytes = transit::decoded(plaintext).map_err(|_| refusal::no_result())?;
+    Ok(DataKey::from_bytes(&bytes)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! What the workers of a run need of servers, until one of them asks for all.
+//!
+//! Invariants: whoever asks gets an answer for each of its items, in their order; an item is sent once;
+//! a batch is sent when it is full, or when nobody is left who could add to it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::transit::Item;
+use crate::keyservice::{Crew, Others};
+
+/// Items that one request can hold.
+pub(super) const BATCH: usize = 100;
+
+/// Requests that are under way at the same time.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Items of workers, by what they are to be sent together with (`G`), and what came of them.
+pub(super) struct Queue<G, R> {
+    crew: Arc<Crew>,
+    pending: Mutex<Pending<G, R>>,
+}
+
+struct Pending<G, R> {
+    next: u64,
+    groups: BTreeMap<G, Vec<(u64, Item)>>,
+    results: HashMap<u64, R>,
+}
+
+/// Items that go in one request.
+struct Batch<G> {
+    group: G,
+    ids: Vec<u64>,
+    items: Vec<Item>,
+}
+
+impl<G: Ord + Clone + Sync + Send, R: Send> Queue<G, R> {
+    pub(super) fn new(crew: Arc<Crew>) -> Self {
+        let pending = Pending { next: 0, groups: BTreeMap::new(), results: HashMap::new() };
+        Self { crew, pending: Mutex::new(pending) }
+    }
+
+    /// Asks for these items, together with those of others: `send` takes items of one group and gives a
+    /// result for each.
+    pub(super) fn ask(
+        &self,
+        items: Vec<(G, Item)>,
+        send: impl Fn(&G, &[Item]) -> Vec<R> + Sync,
+    ) -> Vec<R> {
+        let mine = self.lock().put(items);
+        loop {
+            let ready = |others| self.lock().ready(&mine, others);
+            let batches = match self.crew.wait(ready) {
+                Ready::Results(results) => return results,
+                Ready::Lead(batches) => batches,
+            };
+            let store = |batch: Batch<G>| {
+                let results = send(&batch.group, &batch.items);
+                self.lock().results.extend(batch.ids.into_iter().zip(results));
+                self.crew.tell();
+            };
+            side_by_side(batches, store);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending<G, R>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a worker that waits is to do.
+enum Ready<G, R> {
+    /// Go on with these.
+    Results(Vec<R>),
+    /// Send these, which may be of others.
+    Lead(Vec<Batch<G>>),
+}
+
+impl<G: Ord + Clone, R> Pending<G, R> {
+    fn put(&mut self, items: Vec<(G, Item)>) -> Vec<u64> {
+        let put = |(group, item): (G, Item)| {
+            self.next += 1;
+            self.groups.entry(group).or_default().push((self.next, item));
+            self.next
+        };
+        items.into_iter().map(put).collect()
+    }
+
+    fn ready(&mut self, mine: &[u64], others: Others) -> Option<Ready<G, R>> {
+        if mine.iter().all(|id| self.results.contains_key(id)) {
+            return Some(Ready::Results(
+                mine.iter().filter_map(|id| self.results.remove(id)).collect(),
+            ));
+        }
+        let batches = self.take(others);
+        (!batches.is_empty()).then_some(Ready::Lead(batches))
+    }
+
+    /// What is to be sent now: full batches; all, if nobody adds to it.
+    fn take(&mut self, others: Others) -> Vec<Batch<G>> {
+        let mut batches = Vec::new();
+        for (group, items) in &mut self.groups {
+            while items.len() >= BATCH || (others == Others::Waiting && !items.is_empty()) {
+                let rest = items.split_off(items.len().min(BATCH));
+                let (ids, items) = std::mem::replace(items, rest).into_iter().unzip();
+                batches.push(Batch { group: group.clone(), ids, items });
+            }
+        }
+        self.groups.retain(|_, items| !items.is_empty());
+        batches
+    }
+}
+
+/// Sends some batches at the same time.
+fn side_by_side<G: Send>(batches: Vec<Batch<G>>, send: impl Fn(Batch<G>) + Sync) {
+    let mut batches = batches;
+    if batches.len() == 1 {
+        return batches.drain(..).for_each(send);
+    }
+    let batches = Mutex::new(batches);
+    let run = || {
+        loop {
+            let batch = batches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(batch) = batch else { return };
+            send(batch);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..SIDE_BY_SIDE {
+            // Without threads they are sent one after the other.
+            if std::thread::Builder::new().spawn_scoped(scope, run).is_err() {
+                break;
+            }
+        }
+        run();
+    });
+}

@@ -1,0 +1,78 @@
+//! What the user is told when a server did not do what it was asked for.
+
+use super::client::{CallError, Client};
+use super::transit::AnswerError;
+use super::{KeyError, Target};
+
+fn failed(problem: String) -> KeyError {
+    KeyError::Failed { problem }
+}
+
+/// The server gave something else than what was asked for.
+pub(super) fn no_result() -> KeyError {
+    failed("the server's answer holds something else than the result".to_owned())
+}
+
+/// One item of a batch.
+pub(super) fn of_item(text: String) -> KeyError {
+    let hint = HINTS.iter().find(|(part, _)| text.contains(part)).map(|(_, hint)| *hint);
+    failed(match hint {
+        Some(hint) => format!("{text}: {hint}"),
+        None => text,
+    })
+}
+
+/// No answer came.
+pub(super) fn of_call(error: &CallError) -> KeyError {
+    failed(error.to_string())
+}
+
+/// The answer as a whole is a refusal.
+pub(super) fn of_answer(
+    client: &Client,
+    target: &Target,
+    status: u16,
+    error: &AnswerError,
+) -> KeyError {
+    let text = match error {
+        AnswerError::Refused(texts) if texts.is_empty() => "the server says no more".to_owned(),
+        error => error.to_string(),
+    };
+    let hint = match status {
+        403 => Some(denied(client, target)),
+        404 => Some(format!(
+            "is `{}` where the engine is mounted, and the namespace the right one?",
+            target.engine_path
+        )),
+        _ => HINTS.iter().find(|(part, _)| text.contains(part)).map(|(_, hint)| (*hint).to_owned()),
+    };
+    failed(match hint {
+        Some(hint) => format!("{text} ({status}): {hint}"),
+        None => format!("{text} ({status})"),
+    })
+}
+
+/// What a 403 can mean; the server does not say.
+fn denied(client: &Client, target: &Target) -> String {
+    match client.token_origin() {
+        Some(origin) => format!(
+            "the token of {origin} may have expired, or lack `update` on {}, where a key that is \
+             missing is refused as well",
+            target.path()
+        ),
+        None => "there is no token: set VAULT_TOKEN, or log in".to_owned(),
+    }
+}
+
+/// Texts of servers that say too little. Texts are no API: they improve a message and decide nothing.
+const HINTS: [(&str, &str); 9] = [
+    ("message authentication failed", "another key made it, or it was changed"),
+    ("encryption key not found", "no such key; it is not created here"),
+    ("unknown key type", "no such key; it is not created here"),
+    ("version is too new", "it was made by another server, or by a key that was restored since"),
+    ("too old", "the key no longer decrypts this version"),
+    ("not supported for key type", "this key signs; it cannot encrypt"),
+    ("missing 'context'", "the key is derived: its rule needs `hc_vault_context`"),
+    ("Vault is sealed", "an operator has to unseal it"),
+    ("HTTP request to an HTTPS server", "the address begins with https://"),
+];

@@ -1,0 +1,296 @@
+//! What the environment says of servers, under the names that every Vault client knows.
+//!
+//! Of each setting `BAO_X` counts before `VAULT_X`; one that is set to nothing hides the other, as in
+//! OpenBao. Reading is all that happens here: no file is opened.
+
+use std::time::Duration;
+
+use super::address::Address;
+use super::client::ClientOptions;
+use super::trust::Trust;
+
+/// A setting, by its two names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Names {
+    /// OpenBao's.
+    pub bao: &'static str,
+    /// Vault's.
+    pub vault: &'static str,
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident = $bao:literal, $vault:literal;)*) => {
+        $($(#[$doc])* pub const $name: Names = Names { bao: $bao, vault: $vault };)*
+    };
+}
+
+names! {
+    /// The server that the user names.
+    ADDR = "BAO_ADDR", "VAULT_ADDR";
+    /// An Agent that stands in for it.
+    AGENT_ADDR = "BAO_AGENT_ADDR", "VAULT_AGENT_ADDR";
+    /// A file of certificates to trust.
+    CACERT = "BAO_CACERT", "VAULT_CACERT";
+    /// The certificates themselves.
+    CACERT_BYTES = "BAO_CACERT_BYTES", "VAULT_CACERT_BYTES";
+    /// A folder of such files.
+    CAPATH = "BAO_CAPATH", "VAULT_CAPATH";
+    /// The certificate to show.
+    CLIENT_CERT = "BAO_CLIENT_CERT", "VAULT_CLIENT_CERT";
+    /// The key of that.
+    CLIENT_KEY = "BAO_CLIENT_KEY", "VAULT_CLIENT_KEY";
+    /// For a call with its repetitions.
+    CLIENT_TIMEOUT = "BAO_CLIENT_TIMEOUT", "VAULT_CLIENT_TIMEOUT";
+    /// Follow no redirect.
+    DISABLE_REDIRECTS = "BAO_DISABLE_REDIRECTS", "VAULT_DISABLE_REDIRECTS";
+    /// A proxy for everything.
+    HTTP_PROXY = "BAO_HTTP_PROXY", "VAULT_HTTP_PROXY";
+    /// How often a call is repeated.
+    MAX_RETRIES = "BAO_MAX_RETRIES", "VAULT_MAX_RETRIES";
+    /// The namespace.
+    NAMESPACE = "BAO_NAMESPACE", "VAULT_NAMESPACE";
+    /// A proxy for everything; before `HTTP_PROXY`.
+    PROXY_ADDR = "BAO_PROXY_ADDR", "VAULT_PROXY_ADDR";
+    /// Trust every certificate.
+    SKIP_VERIFY = "BAO_SKIP_VERIFY", "VAULT_SKIP_VERIFY";
+    /// The name that the certificate must have.
+    TLS_SERVER_NAME = "BAO_TLS_SERVER_NAME", "VAULT_TLS_SERVER_NAME";
+    /// The token.
+    TOKEN = "BAO_TOKEN", "VAULT_TOKEN";
+    /// The file of the token.
+    TOKEN_PATH = "BAO_TOKEN_PATH", "VAULT_TOKEN_PATH";
+}
+
+/// What the environment says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct VaultSettings {
+    /// Whom the user named.
+    pub trust: Trust,
+    /// How calls are made.
+    pub client: ClientOptions,
+    /// How servers and we show who we are.
+    pub tls: Tls,
+    /// A proxy for everything, in the place of the standard variables.
+    pub proxy: Option<String>,
+}
+
+/// How a connection is secured.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tls {
+    /// Certificates to trust in the place of those of the system.
+    pub roots: Option<Roots>,
+    /// Paths of the certificate to show and of its key.
+    pub identity: Option<(String, String)>,
+    /// The name that a server's certificate must have, if not that of its address.
+    pub server_name: Option<String>,
+    /// Trust every certificate.
+    pub skip_verify: bool,
+}
+
+/// Where certificates are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Roots {
+    /// A file in PEM.
+    File(String),
+    /// PEM.
+    Text(String),
+    /// A folder of files; those that hold no certificate are passed over.
+    Folder(String),
+}
+
+/// A variable does not hold what it should.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{name}: {problem}")]
+pub struct SettingError {
+    /// The variable.
+    pub name: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// The value of a setting and the name under which it was found; an empty one is none.
+pub fn find(
+    names: Names,
+    variable: impl Fn(&'static str) -> Option<String>,
+) -> Option<(&'static str, String)> {
+    let found = variable(names.bao).map(|value| (names.bao, value));
+    let found = found.or_else(|| variable(names.vault).map(|value| (names.vault, value)));
+    found.filter(|(_, value)| !value.is_empty())
+}
+
+impl VaultSettings {
+    /// Reads the variables; `allowed` is a comma list of servers (`SOPS_HC_VAULT_ALLOWLIST`).
+    ///
+    /// # Errors
+    ///
+    /// If one holds what it cannot.
+    pub fn read(
+        variable: impl Fn(&'static str) -> Option<String>,
+        allowed: (&'static str, Option<String>),
+    ) -> Result<Self, SettingError> {
+        let text = |names| find(names, &variable).map(|(_, value)| value);
+        let address = |names| parsed(find(names, &variable), Address::parse);
+        let flag = |names| Ok(parsed(find(names, &variable), go_bool)?.unwrap_or(false));
+        let error = |name: &str, problem: String| SettingError { name: name.to_owned(), problem };
+        let mut trust = Trust::new();
+        if let Some(server) = address(ADDR)? {
+            trust = trust.with(server);
+        }
+        let (name, list) = allowed;
+        let trust = trust
+            .with_list(list.as_deref().unwrap_or_default())
+            .map_err(|problem| error(name, problem.to_string()))?;
+        let default = ClientOptions::default();
+        let client = ClientOptions {
+            agent: address(AGENT_ADDR)?,
+            namespace: text(NAMESPACE)
+                .map(|it| it.trim_matches('/').to_owned())
+                .filter(|namespace| !namespace.is_empty()),
+            timeout: parsed(find(CLIENT_TIMEOUT, &variable), duration)?.unwrap_or(default.timeout),
+            retries: parsed(find(MAX_RETRIES, &variable), str::parse)?.unwrap_or(default.retries),
+            redirects: !flag(DISABLE_REDIRECTS)?,
+        };
+        let identity = match (find(CLIENT_CERT, &variable), find(CLIENT_KEY, &variable)) {
+            (Some((_, certificate)), Some((_, key))) => Some((certificate, key)),
+            (None, None) => None,
+            (Some((name, _)), None) => {
+                return Err(error(name, "it needs CLIENT_KEY as well".into()));
+            }
+            (None, Some((name, _))) => {
+                return Err(error(name, "it needs CLIENT_CERT as well".into()));
+            }
+        };
+        let roots = text(CACERT)
+            .map(Roots::File)
+            .or_else(|| text(CACERT_BYTES).map(Roots::Text))
+            .or_else(|| text(CAPATH).map(Roots::Folder));
+        let skip_verify = flag(SKIP_VERIFY)?;
+        let tls = Tls { roots, identity, server_name: text(TLS_SERVER_NAME), skip_verify };
+        Ok(Self { trust, client, tls, proxy: text(PROXY_ADDR).or_else(|| text(HTTP_PROXY)) })
+    }
+}
+
+fn parsed<T, E: std::fmt::Display>(
+    found: Option<(&'static str, String)>,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, SettingError> {
+    let Some((name, value)) = found else { return Ok(None) };
+    let error = |problem: E| SettingError { name: name.to_owned(), problem: problem.to_string() };
+    parse(value.trim()).map(Some).map_err(error)
+}
+
+/// The spellings that Go takes.
+fn go_bool(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err("neither true nor false"),
+    }
+}
+
+/// `90`, `1m30s`, `1.5h`: without a unit, seconds.
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    const PROBLEM: &str = "no duration, such as 60 or 1m30s";
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or(PROBLEM)?;
+        let (digits, tail) = rest.split_at(number);
+        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit);
+        let seconds = match unit {
+            "ns" => 1e-9,
+            "us" | "\u{b5}s" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3_600.0,
+            "d" => 86_400.0,
+            _ => return Err(PROBLEM),
+        };
+        total += digits.parse::<f64>().map_err(|_| PROBLEM)? * seconds;
+        rest = tail;
+    }
+    Duration::try_from_secs_f64(total).map_err(|_| PROBLEM)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Address, Roots, VaultSettings, duration};
+
+    fn read(variables: &[(&str, &str)]) -> Result<VaultSettings, String> {
+        let variable = |name: &'static str| {
+            let found = variables.iter().find(|(it, _)| *it == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let allowed = ("SOPS_HC_VAULT_ALLOWLIST", variable("SOPS_HC_VAULT_ALLOWLIST"));
+        VaultSettings::read(variable, allowed).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_name_of_openbao_hides_that_of_vault_even_when_it_is_empty() {
+        let both = read(&[("BAO_NAMESPACE", ""), ("VAULT_NAMESPACE", "team")]).expect("valid");
+        assert_eq!(both.client.namespace, None);
+        let one = read(&[("VAULT_NAMESPACE", "/team/a/")]).expect("valid");
+        assert_eq!(one.client.namespace.as_deref(), Some("team/a"));
+    }
+
+    #[test]
+    fn a_variable_that_holds_nonsense_is_named() {
+        for (variables, message) in [
+            (vec![("VAULT_SKIP_VERIFY", "yes")], "VAULT_SKIP_VERIFY: neither true nor false"),
+            (
+                vec![("BAO_CLIENT_TIMEOUT", "soon")],
+                "BAO_CLIENT_TIMEOUT: no duration, such as 60 or 1m30s",
+            ),
+            (
+                vec![("VAULT_CLIENT_CERT", "a.pem")],
+                "VAULT_CLIENT_CERT: it needs CLIENT_KEY as well",
+            ),
+            (
+                vec![("VAULT_ADDR", "vault:8200")],
+                "VAULT_ADDR: an address begins with https://, http:// or unix://",
+            ),
+            (
+                vec![("SOPS_HC_VAULT_ALLOWLIST", "https://a,")],
+                "SOPS_HC_VAULT_ALLOWLIST: entry 2 is empty",
+            ),
+            (vec![("VAULT_MAX_RETRIES", "-1")], "VAULT_MAX_RETRIES: invalid digit found in string"),
+        ] {
+            assert_eq!(read(&variables).err().as_deref(), Some(message));
+        }
+    }
+
+    #[test]
+    fn settings_are_those_of_every_client() {
+        let settings = read(&[
+            ("VAULT_ADDR", "https://vault.example:8200"),
+            ("VAULT_CACERT_BYTES", "PEM"),
+            ("VAULT_CAPATH", "/etc/ssl"),
+            ("VAULT_CLIENT_TIMEOUT", "5"),
+            ("VAULT_MAX_RETRIES", "0"),
+            ("VAULT_DISABLE_REDIRECTS", "t"),
+        ])
+        .expect("valid");
+        let named = Address::parse("https://vault.example:8200").expect("an address");
+        assert!(settings.trust.allows(&named));
+        assert_eq!(settings.tls.roots, Some(Roots::Text("PEM".into())));
+        assert_eq!(settings.client.timeout, Duration::from_secs(5));
+        assert_eq!((settings.client.retries, settings.client.redirects), (0, false));
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        for (text, seconds) in [("60", 60.0), ("1m30s", 90.0), ("1.5h", 5_400.0), ("250ms", 0.25)] {
+            assert_eq!(duration(text).map(|it| it.as_secs_f64()), Ok(seconds), "{text}");
+        }
+        for text in ["", "-1", "1x", "s", "1e9h"] {
+            assert!(duration(text).is_err() || text.is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Which servers a token may be sent to.
+//!
+//! The address of a server stands in the file, and whoever wrote the file chose it. A token goes to it
+//! only if the user named it elsewhere: as `VAULT_ADDR`, or in a list of allowed servers. `.sops.yaml`
+//! travels with the files and is no such place. An address of this machine needs naming like any other:
+//! other people have ports there too.
+//!
+//! Invariant: addresses are compared as parsed, never as text.
+
+use super::address::{Address, AddressError};
+
+/// The servers that the user named.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Trust {
+    /// `all` was named.
+    all: bool,
+    /// `none` was named: not even the others.
+    none: bool,
+    servers: Vec<Address>,
+}
+
+/// An entry of the list of allowed servers is no address.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TrustError {
+    /// As in SOPS.
+    #[error("entry {position} is empty")]
+    Empty {
+        /// From 1.
+        position: usize,
+    },
+    /// Something else.
+    #[error("entry {position}: {problem}")]
+    Address {
+        /// From 1.
+        position: usize,
+        /// What is wrong with it.
+        problem: AddressError,
+    },
+}
+
+impl Trust {
+    /// No server at all.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This one too.
+    #[must_use]
+    pub fn with(mut self, server: Address) -> Self {
+        self.servers.push(server);
+        self
+    }
+
+    /// Those of a comma list too: addresses, or `all` or `none` alone, as SOPS has it. An entry allows
+    /// the server that it names; SOPS takes it for the beginning of a text.
+    ///
+    /// # Errors
+    ///
+    /// If an entry is empty or no address.
+    pub fn with_list(mut self, list: &str) -> Result<Self, TrustError> {
+        match list {
+            "" => {}
+            "all" => self.all = true,
+            "none" => self.none = true,
+            list => {
+                for (at, entry) in list.split(',').map(str::trim).enumerate() {
+                    let position = at + 1;
+                    if entry.is_empty() {
+                        return Err(TrustError::Empty { position });
+                    }
+                    let server = Address::parse(entry)
+                        .map_err(|problem| TrustError::Address { position, problem })?;
+                    self.servers.push(server);
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether a token may be sent to this server.
+    #[must_use]
+    pub fn allows(&self, server: &Address) -> bool {
+        !self.none && (self.all || self.servers.contains(server))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, Trust, TrustError};
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).expect("an address")
+    }
+
+    #[test]
+    fn a_server_is_allowed_by_its_parsed_origin_only() {
+        let trust =
+            Trust::new().with_list("https://vault.example, http://[::1]:8200/").expect("valid");
+        for yes in ["https://VAULT.example:443", "http://[0:0::1]:8200"] {
+            assert!(trust.allows(&address(yes)), "{yes}");
+        }
+        for no in [
+            "https://vault.example.evil",
+            "https://vault.example:8200",
+            "http://vault.example",
+            "https://vault.example/prefix",
+            "http://127.0.0.1:8200",
+        ] {
+            assert!(!trust.allows(&address(no)), "{no}");
+        }
+    }
+
+    #[test]
+    fn all_and_none_mean_what_they_mean_to_sops() {
+        let server = address("https://vault.example");
+        let named = Trust::new().with(server.clone());
+        assert!(Trust::new().with_list("all").expect("valid").allows(&server));
+        assert!(!named.clone().with_list("none").expect("valid").allows(&server));
+        assert!(named.with_list("").expect("valid").allows(&server));
+        assert!(!Trust::new().allows(&server));
+        assert_eq!(Trust::new().with_list("https://a,,"), Err(TrustError::Empty { position: 2 }));
+        let error = Trust::new().with_list("https://a,vault").expect_err("no address");
+        assert_eq!(
+            error.to_string(),
+            "entry 2: an address begins with https://, http:// or unix://"
+        );
+    }
+}

@@ -1,0 +1,270 @@
+//! The network: carries requests to Vault servers.
+//!
+//! Invariants: no client is built before a request is sent; no redirect is followed and nothing is
+//! repeated here; an address is connected to only when it is asked for.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::Read;
+use std::net::ToSocketAddrs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use reqwest::blocking::{Client, ClientBuilder, Response};
+use reqwest::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Certificate, Identity, Method, Proxy, Url, redirect, retry, tls};
+use zeroize::Zeroizing;
+
+use super::fs::read_bytes;
+use crate::keyservice::vault::settings::{Roots, Tls};
+use crate::keyservice::vault::{Answer, LARGEST, Request, Transport, TransportError};
+use crate::secret::{Wiped, reserve};
+use crate::shown::Show;
+
+/// Requests over the network.
+pub struct Http {
+    tls: Tls,
+    proxy: Option<String>,
+    start: Instant,
+    /// One for each socket and each server of a name that is not its own.
+    clients: Mutex<HashMap<String, Client>>,
+}
+
+impl Http {
+    /// A transport that secures connections so, over this proxy.
+    #[must_use]
+    pub fn new(tls: Tls, proxy: Option<String>) -> Self {
+        Self { tls, proxy, start: Instant::now(), clients: Mutex::default() }
+    }
+
+    fn client(&self, request: &Request<'_>, url: &Url) -> Result<Client, TransportError> {
+        let named = self.tls.server_name.as_deref().filter(|_| url.scheme() == "https");
+        let key = match (request.socket, named) {
+            (Some(path), _) => format!("unix://{path}"),
+            (None, Some(_)) => url.authority().to_owned(),
+            (None, None) => String::new(),
+        };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let mut builder = self.builder()?;
+        if let Some(path) = request.socket {
+            builder = builder.unix_socket(path);
+        }
+        if let Some(name) = named {
+            let error = |error: std::io::Error| TransportError::Connect(error.to_string());
+            let port = url.port_or_known_default().unwrap_or(443);
+            let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+            let places: Vec<_> = (host, port).to_socket_addrs().map_err(error)?.collect();
+            builder = builder.resolve_to_addrs(name, &places);
+        }
+        let client = builder.build().map_err(|error| setting("the connection", &error))?;
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+
+    fn builder(&self) -> Result<ClientBuilder, TransportError> {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            // Fails only if there is one already.
+            drop(rustls::crypto::ring::default_provider().install_default());
+        });
+        let mut builder = Client::builder()
+            .user_agent(concat!("waxseal/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .tls_version_min(tls::Version::TLS_1_2)
+            .connect_timeout(CONNECT)
+            .timeout(None);
+        if let Some(proxy) = &self.proxy {
+            let proxy = Proxy::all(proxy).map_err(|error| setting("the proxy", &error))?;
+            builder = builder.proxy(proxy);
+        }
+        if let Some(roots) = &self.tls.roots {
+            builder = builder.tls_certs_only(certificates(roots)?);
+        }
+        if let Some((certificate, key)) = &self.tls.identity {
+            let mut pem = Zeroizing::new(Vec::new());
+            for path in [key, certificate] {
+                let part = file(path)?;
+                reserve(&mut pem, part.len() + 1);
+                pem.extend_from_slice(&part);
+                pem.push(b'\n');
+            }
+            let identity = Identity::from_pem(&pem)
+                .map_err(|error| setting("the client certificate", &error))?;
+            builder = builder.identity(identity);
+        }
+        if self.tls.skip_verify {
+            builder = builder.tls_danger_accept_invalid_certs(true);
+        }
+        Ok(builder)
+    }
+}
+
+/// To connect and to agree on a cipher.
+const CONNECT: Duration = Duration::from_secs(10);
+
+fn setting(what: &str, error: &reqwest::Error) -> TransportError {
+    TransportError::Setting(format!("{what}: {}", causes(error)))
+}
+
+fn file(path: &str) -> Result<Wiped<Vec<u8>>, TransportError> {
+    let path = Path::new(path);
+    read_bytes(path)
+        .map(Wiped::from)
+        .map_err(|error| TransportError::Setting(format!("{}: {error}", path.shown())))
+}
+
+/// The certificates to trust.
+fn certificates(roots: &Roots) -> Result<Vec<Certificate>, TransportError> {
+    let (place, found) = match roots {
+        Roots::File(path) => (path.clone(), Certificate::from_pem_bundle(&file(path)?)),
+        Roots::Text(text) => ("CACERT_BYTES".into(), Certificate::from_pem_bundle(text.as_bytes())),
+        Roots::Folder(path) => (path.clone(), Ok(folder(Path::new(path))?)),
+    };
+    match found {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(TransportError::Setting(format!("{place}: holds no certificate in PEM"))),
+        Err(error) => Err(TransportError::Setting(format!("{place}: {}", causes(&error)))),
+    }
+}
+
+/// Those of the files of a folder; what is no certificate is passed over.
+fn folder(path: &Path) -> Result<Vec<Certificate>, TransportError> {
+    let error = |error| TransportError::Setting(format!("{}: {error}", path.shown()));
+    let entries = std::fs::read_dir(path).map_err(error)?;
+    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
+    let files = paths.map_err(error)?.into_iter().filter(|path| path.is_file());
+    let bundles =
+        files.filter_map(|path| Certificate::from_pem_bundle(&read_bytes(&path).ok()?).ok());
+    Ok(bundles.flatten().collect())
+}
+
+impl Transport for Http {
+    fn send(&self, request: &Request<'_>) -> Result<Answer, TransportError> {
+        let no_url = |error| TransportError::Setting(format!("not a URL: {error}"));
+        let mut url = Url::parse(request.url).map_err(no_url)?;
+        let client = self.client(request, &url)?;
+        let method = match request.method {
+            "GET" => Method::GET,
+            _ => Method::POST,
+        };
+        let mut host = None;
+        if let Some(name) = self.tls.server_name.as_deref().filter(|_| url.scheme() == "https") {
+            host = Some(url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
+            url.set_host(Some(name)).map_err(no_url)?;
+        }
+        let mut builder =
+            client.request(method, url).timeout(request.timeout).header("X-Vault-Request", "true");
+        if let Some(host) = host {
+            builder = builder.header(HOST, host);
+        }
+        if let Some(token) = request.token {
+            let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
+                TransportError::Setting("the token cannot stand in a header".into())
+            })?;
+            value.set_sensitive(true);
+            builder = builder.header("X-Vault-Token", value);
+        }
+        if let Some(namespace) = request.namespace {
+            builder = builder.header("X-Vault-Namespace", namespace);
+        }
+        if let Some(body) = request.body {
+            let body = bytes::Bytes::from_owner(Zeroizing::new(body.to_vec()));
+            builder = builder.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        answer(builder.send().map_err(|error| failure(&error))?)
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn pause(&self, time: Duration) {
+        thread::sleep(time);
+    }
+}
+
+fn answer(response: Response) -> Result<Answer, TransportError> {
+    let header = |name| {
+        let value = response.headers().get(name).and_then(|value| value.to_str().ok());
+        value.map(str::to_owned)
+    };
+    let (retry_after, location) = (header(RETRY_AFTER), header(LOCATION));
+    let status = response.status().as_u16();
+    let mut body = Zeroizing::new(Vec::new());
+    let mut part = Zeroizing::new(vec![0; 16 << 10]);
+    let mut response = response;
+    loop {
+        let read = response.read(&mut part).map_err(|error| {
+            // What failed to come is in the error of the library.
+            match error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>()) {
+                Some(inner) => failure(inner),
+                None => TransportError::Broken(error.to_string()),
+            }
+        })?;
+        if read == 0 {
+            return Ok(Answer { status, retry_after, location, body });
+        }
+        if body.len() + read > LARGEST {
+            return Err(TransportError::TooLong);
+        }
+        reserve(&mut body, read);
+        body.extend_from_slice(&part[..read]);
+    }
+}
+
+/// Why a request got no answer. Nothing that was sent is in the text.
+fn failure(error: &reqwest::Error) -> TransportError {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = cause.downcast_ref().or_else(|| inner?.downcast_ref::<rustls::Error>());
+        if let Some(tls) = tls {
+            return TransportError::Tls(tls_problem(tls));
+        }
+        source = cause.source();
+    }
+    if error.is_timeout() {
+        return TransportError::Timeout;
+    }
+    if error.is_connect() {
+        return TransportError::Connect(causes(error));
+    }
+    TransportError::Broken(causes(error))
+}
+
+fn tls_problem(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidMessage(_) => {
+            "the server speaks no TLS there: does its address begin with http://?".to_owned()
+        }
+        rustls::Error::InvalidCertificate(_) => {
+            format!("{error}: set VAULT_CACERT to the file of its certificate authority")
+        }
+        error => error.to_string(),
+    }
+}
+
+/// The causes of an error, without the URL, which its own text repeats.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Most name the next one as well.
+        if cause.source().is_none() || text.is_empty() {
+            let colon = if text.is_empty() { "" } else { ": " };
+            if write!(text, "{colon}{cause_text}").is_err() {
+                return text;
+            }
+        }
+        source = cause.source();
+    }
+    if text.is_empty() { "no more is known".to_owned() } else { text }
+}
