@@ -19,7 +19,7 @@ pub(crate) use own::Own;
 use process::{Process, free_pair};
 pub(crate) use recorder::{Listener, Recorder};
 pub(crate) use script::{Answer, Script};
-#[cfg(feature = "vault")]
+#[cfg(all(feature = "cli", feature = "vault"))]
 pub(crate) use wire::Request;
 
 /// How often a server is started anew when somebody else had its ports first.
