@@ -42,7 +42,7 @@ impl fmt::Display for Shown<'_> {
 }
 
 /// What acts on a terminal instead of being seen.
-fn is_active(c: char) -> bool {
+pub(crate) fn is_active(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(c, '\u{2066}'..='\u{2069}');
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')

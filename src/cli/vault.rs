@@ -23,6 +23,11 @@ impl Vault {
         Self { env, crew, keys: OnceLock::new() }
     }
 
+    /// The client of this run, for calls that are not about data keys.
+    pub(crate) fn client(&self) -> Result<&Client, KeyError> {
+        Ok(self.keys()?.client())
+    }
+
     fn keys(&self) -> Result<&VaultKeys, KeyError> {
         let keys = self.keys.get_or_init(|| {
             let name = "SOPS_HC_VAULT_ALLOWLIST";

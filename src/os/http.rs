@@ -150,10 +150,8 @@ impl Transport for Http {
         let no_url = |error| TransportError::Setting(format!("not a URL: {error}"));
         let mut url = Url::parse(request.url).map_err(no_url)?;
         let client = self.client(request, &url)?;
-        let method = match request.method {
-            "GET" => Method::GET,
-            _ => Method::POST,
-        };
+        let method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| TransportError::Setting("not a method of HTTP".into()))?;
         let mut host = None;
         if let Some(name) = self.tls.server_name.as_deref().filter(|_| url.scheme() == "https") {
             host = Some(url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
@@ -173,6 +171,12 @@ impl Transport for Http {
         }
         if let Some(namespace) = request.namespace {
             builder = builder.header("X-Vault-Namespace", namespace);
+        }
+        for (name, text) in request.headers {
+            let mut value = HeaderValue::from_str(text.expose_secret())
+                .map_err(|_| TransportError::Setting(format!("{name} cannot stand in a header")))?;
+            value.set_sensitive(true);
+            builder = builder.header(*name, value);
         }
         if let Some(body) = request.body {
             let body = bytes::Bytes::from_owner(Zeroizing::new(body.to_vec()));

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing is read and no helper is run before a request needs a token.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +17,8 @@ use crate::shown::Show;
 /// The token of the environment, of the token helper, or of the token file, whichever comes first.
 pub struct Tokens {
     env: Arc<Env>,
-    /// What the helper or the file gave, and where that was.
-    found: Mutex<Option<Found>>,
+    /// What was found for each server, and where. A helper may know another token for each.
+    found: Mutex<HashMap<Address, Option<Found>>>,
 }
 
 struct Found {
@@ -93,10 +94,10 @@ impl Tokens {
 
     fn looked(&self, server: &Address, again: bool) -> Result<Option<VaultToken>, String> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if again || found.is_none() {
-            *found = self.read(server)?;
+        if again || !found.contains_key(server) {
+            found.insert(server.clone(), self.read(server)?);
         }
-        let Some(Found { token, origin }) = found.as_ref() else { return Ok(None) };
+        let Some(Some(Found { token, origin })) = found.get(server) else { return Ok(None) };
         VaultToken::new(token).map_err(|error| format!("{origin}: {error}"))
     }
 }
@@ -146,8 +147,8 @@ impl TokenSource for Tokens {
         self.looked(server, true)
     }
 
-    fn origin(&self) -> Option<String> {
+    fn origin(&self, server: &Address) -> Option<String> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.as_ref().map(|found| found.origin.clone())
+        found.get(server)?.as_ref().map(|found| found.origin.clone())
     }
 }

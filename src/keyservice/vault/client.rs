@@ -9,7 +9,7 @@ use super::address::Address;
 use super::http::{Answer, Request, Transport, TransportError};
 use super::token::{TokenSource, VaultToken};
 use super::trust::Trust;
-use crate::secret::fill_random;
+use crate::secret::{SecretText, fill_random};
 
 /// How a call is made.
 pub struct Client {
@@ -77,14 +77,27 @@ pub enum CallError {
 pub struct Call<'a> {
     /// The server that the file or the user names.
     pub server: &'a Address,
-    /// `POST`.
+    /// `GET`, `POST`, `LIST`, `DELETE`.
     pub method: &'static str,
     /// Behind `/v1/`.
     pub path: &'a str,
     /// JSON.
     pub body: Option<&'a [u8]>,
-    /// Whether the namespace stands in the path.
-    pub namespace_in_path: bool,
+    /// Other headers than those of every call, in small letters.
+    pub headers: &'a [(&'static str, SecretText)],
+    /// `X-Vault-Namespace`.
+    pub namespace: Option<&'a str>,
+    /// What happens to a call without an answer.
+    pub repeat: Repeat,
+}
+
+/// Whether a call may be made twice (Vault API: what uses up a credential or makes a lease may not).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Repeat {
+    /// What it does, it does again.
+    Freely,
+    /// Only if it was not sent: nobody was reached.
+    Unsent,
 }
 
 impl Client {
@@ -109,22 +122,19 @@ impl Client {
         &self.options
     }
 
-    /// Where the token comes from, for messages.
+    /// Where the token for a server comes from, for messages.
     #[must_use]
-    pub fn token_origin(&self) -> Option<String> {
-        self.tokens.origin()
+    pub fn token_origin(&self, server: &Address) -> Option<String> {
+        self.tokens.origin(self.options.agent.as_ref().unwrap_or(server))
     }
 
-    /// Makes a call that may be made twice: what it does, it does again.
+    /// Makes a call with the user's token.
     ///
     /// # Errors
     ///
     /// If no answer came. An answer that refuses is one.
     pub fn call(&self, call: &Call<'_>) -> Result<Answer, CallError> {
-        let server = self.options.agent.as_ref().unwrap_or(call.server);
-        if !self.trust.allows(server) {
-            return Err(CallError::NotTrusted { server: server.clone() });
-        }
+        let server = self.trusted(call)?;
         let token = self.tokens.token(server).map_err(CallError::Token)?;
         let answer = self.repeated(server, call, token.as_ref())?;
         if answer.status != 403 {
@@ -141,24 +151,48 @@ impl Client {
         }
     }
 
+    /// Makes a call with this token, or with none, as a login does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    pub fn call_with(
+        &self,
+        call: &Call<'_>,
+        token: Option<&VaultToken>,
+    ) -> Result<Answer, CallError> {
+        self.repeated(self.trusted(call)?, call, token)
+    }
+
+    /// The server that a call really goes to.
+    fn trusted<'a>(&'a self, call: &Call<'a>) -> Result<&'a Address, CallError> {
+        let server = self.options.agent.as_ref().unwrap_or(call.server);
+        if !self.trust.allows(server) {
+            return Err(CallError::NotTrusted { server: server.clone() });
+        }
+        Ok(server)
+    }
+
     fn repeated(
         &self,
         server: &Address,
         call: &Call<'_>,
         token: Option<&VaultToken>,
     ) -> Result<Answer, CallError> {
-        let end = self.transport.now() + self.options.timeout;
+        let end = self.transport.now().saturating_add(self.options.timeout);
         let mut attempt = 0;
         loop {
             let left = end.saturating_sub(self.transport.now());
             let result = self.sent(server, call, token, left);
             attempt += 1;
+            let freely = call.repeat == Repeat::Freely;
             let wait = match &result {
-                Ok(answer) => wait_after(answer, attempt),
-                Err(CallError::Transport(
-                    TransportError::Connect(_) | TransportError::Broken(_),
-                )) => Some(pause(attempt)),
-                Err(_) => None,
+                Err(CallError::Transport(TransportError::Connect(_))) => Some(pause(attempt)),
+                Err(CallError::Transport(TransportError::Broken(_))) if freely => {
+                    Some(pause(attempt))
+                }
+                Ok(answer) if freely => wait_after(answer, attempt),
+                Ok(_) | Err(_) => None,
             };
             let left = end.saturating_sub(self.transport.now());
             match wait {
@@ -178,7 +212,7 @@ impl Client {
         token: Option<&VaultToken>,
         time: Duration,
     ) -> Result<Answer, CallError> {
-        let end = self.transport.now() + time;
+        let end = self.transport.now().saturating_add(time);
         let url = server.url(&format!("/v1/{}", call.path));
         let answer = self.send(server, &url, call, token, time)?;
         if !matches!(answer.status, 301 | 302 | 307 | 308) || !self.options.redirects {
@@ -186,7 +220,12 @@ impl Client {
         }
         let (to, next) = self.redirect(&answer)?;
         let time = end.saturating_sub(self.transport.now());
-        let answer = self.send(&to, &next, call, token, time)?;
+        // Each server has a token of its own, where there is more than one.
+        let own = match token {
+            Some(_) if to != *server => self.tokens.token(&to).map_err(CallError::Token)?,
+            Some(_) | None => None,
+        };
+        let answer = self.send(&to, &next, call, own.as_ref().or(token), time)?;
         if matches!(answer.status, 301 | 302 | 307 | 308) {
             return Err(CallError::Redirect { to: to.to_string(), trusted: true });
         }
@@ -217,7 +256,6 @@ impl Client {
         token: Option<&VaultToken>,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
-        let namespace = self.options.namespace.as_deref().filter(|_| !call.namespace_in_path);
         let socket = match server {
             Address::Unix(path) => Some(path.as_str()),
             Address::Http(_) => None,
@@ -227,7 +265,8 @@ impl Client {
             url,
             socket,
             token,
-            namespace,
+            namespace: call.namespace,
+            headers: call.headers,
             body: call.body,
             timeout,
         };

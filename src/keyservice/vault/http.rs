@@ -5,10 +5,11 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::token::VaultToken;
+use crate::secret::SecretText;
 
 /// A request, on its way to one server.
 pub struct Request<'a> {
-    /// `GET`, `POST`.
+    /// `GET`, `POST`, `LIST`, `DELETE`.
     pub method: &'static str,
     /// All of it.
     pub url: &'a str,
@@ -18,6 +19,8 @@ pub struct Request<'a> {
     pub token: Option<&'a VaultToken>,
     /// `X-Vault-Namespace`.
     pub namespace: Option<&'a str>,
+    /// Other headers, in small letters.
+    pub headers: &'a [(&'static str, SecretText)],
     /// JSON.
     pub body: Option<&'a [u8]>,
     /// For all of it, until the last byte of the answer.

@@ -9,6 +9,7 @@
 
 mod address;
 mod client;
+pub mod envelope;
 mod http;
 mod queue;
 mod refusal;
@@ -20,7 +21,7 @@ mod trust;
 use std::sync::Arc;
 
 pub use self::address::{Address, AddressError};
-pub use self::client::{Call, CallError, Client, ClientOptions};
+pub use self::client::{Call, CallError, Client, ClientOptions, Repeat};
 pub use self::http::{Answer, LARGEST, Request, Transport, TransportError};
 pub use self::token::{TokenError, TokenSource, VaultToken};
 pub use self::trust::{Trust, TrustError};
@@ -53,6 +54,12 @@ impl VaultKeys {
     #[must_use]
     pub fn new(client: Client, crew: Arc<Crew>) -> Self {
         Self { client, queue: Queue::new(crew) }
+    }
+
+    /// The client that they are reached with.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Asks for items, each of its key; the results in the same order.
@@ -100,13 +107,17 @@ impl VaultKeys {
     ) -> Result<Vec<Result<SecretText, String>>, Failed> {
         let body = transit::body(target.operation, items);
         let path = target.path();
+        // SOPS has the namespace in the path; then it is not sent a second time.
         let namespace = self.client.options().namespace.as_deref();
+        let namespace = namespace.filter(|namespace| !target.is_below(namespace));
         let call = Call {
             server: &target.server,
             method: "POST",
             path: &path,
             body: Some(&body),
-            namespace_in_path: namespace.is_some_and(|it| target.is_below(it)),
+            headers: &[],
+            namespace,
+            repeat: Repeat::Freely,
         };
         let answer = self.client.call(&call).map_err(|error| refusal::of_call(&error))?;
         let status = answer.status;

@@ -54,7 +54,7 @@ pub(super) fn of_answer(
 
 /// What a 403 can mean; the server does not say.
 fn denied(client: &Client, target: &Target) -> String {
-    match client.token_origin() {
+    match client.token_origin(&target.server) {
         Some(origin) => format!(
             "the token of {origin} may have expired, or lack `update` on {}, where a key that is \
              missing is refused as well",

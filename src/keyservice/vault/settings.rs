@@ -64,6 +64,8 @@ names! {
 /// What the environment says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct VaultSettings {
+    /// The server that the user named: `VAULT_ADDR`.
+    pub server: Option<Address>,
     /// Whom the user named.
     pub trust: Trust,
     /// How calls are made.
@@ -133,8 +135,9 @@ impl VaultSettings {
         let flag = |names| Ok(parsed(find(names, &variable), go_bool)?.unwrap_or(false));
         let error = |name: &str, problem: String| SettingError { name: name.to_owned(), problem };
         let mut trust = Trust::new();
-        if let Some(server) = address(ADDR)? {
-            trust = trust.with(server);
+        let server = address(ADDR)?;
+        if let Some(server) = &server {
+            trust = trust.with(server.clone());
         }
         let (name, list) = allowed;
         let trust = trust
@@ -166,7 +169,13 @@ impl VaultSettings {
             .or_else(|| text(CAPATH).map(Roots::Folder));
         let skip_verify = flag(SKIP_VERIFY)?;
         let tls = Tls { roots, identity, server_name: text(TLS_SERVER_NAME), skip_verify };
-        Ok(Self { trust, client, tls, proxy: text(PROXY_ADDR).or_else(|| text(HTTP_PROXY)) })
+        Ok(Self {
+            server,
+            trust,
+            client,
+            tls,
+            proxy: text(PROXY_ADDR).or_else(|| text(HTTP_PROXY)),
+        })
     }
 }
 

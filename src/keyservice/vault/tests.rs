@@ -73,7 +73,7 @@ impl TokenSource for Tokens {
         self.token(server)
     }
 
-    fn origin(&self) -> Option<String> {
+    fn origin(&self, _: &Address) -> Option<String> {
         (!self.0.lock().expect("not poisoned").is_empty()).then(|| "VAULT_TOKEN".to_owned())
     }
 }

@@ -59,8 +59,8 @@ pub trait TokenSource: Send + Sync {
     /// As [`TokenSource::token`].
     fn renewed(&self, server: &Address) -> Result<Option<VaultToken>, String>;
 
-    /// What the token came from, for messages: `VAULT_TOKEN`; `None`: there is none.
-    fn origin(&self) -> Option<String>;
+    /// What the token for a server came from, for messages: `VAULT_TOKEN`; `None`: there is none.
+    fn origin(&self, server: &Address) -> Option<String>;
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::envelope::{flat, texts};
 use crate::secret::{SecretText, reserve};
 
 /// What the server is asked to do with each item.
@@ -160,18 +161,11 @@ pub fn results(
 
 /// What an answer without results says.
 fn refusal(value: &Value) -> AnswerError {
-    let texts = |name: &str| -> Vec<String> {
-        let list = value.get(name).and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(Value::as_str).map(flat).collect()
-    };
-    let mut errors = texts("errors");
-    if errors.is_empty() {
-        errors = texts("warnings");
-    }
-    if value.get("errors").is_none() && errors.is_empty() {
+    let texts = texts(value);
+    if value.get("errors").is_none() && texts.is_empty() {
         return AnswerError::Shape;
     }
-    AnswerError::Refused(errors)
+    AnswerError::Refused(texts)
 }
 
 /// A warning that a parameter was not taken into account. Of `type` that is what it is for.
@@ -180,22 +174,6 @@ fn ignored(value: &Value) -> Option<String> {
     let text = |warning: &Value| warning.as_str().map(flat);
     warnings.iter().filter_map(text).find(|text| text.contains("unrecognized parameters"))
 }
-
-/// A text of the server on one line, not a long one, and without what moves a cursor. Go lists several errors on lines of their own.
-fn flat(text: &str) -> String {
-    let mut line = String::new();
-    for part in text.lines().map(|line| line.trim().trim_start_matches("* ")) {
-        let counted = part.ends_with("occurred:");
-        if !part.is_empty() && !counted {
-            line.push_str(if line.is_empty() { "" } else { "; " });
-            line.push_str(part);
-        }
-    }
-    line.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
-}
-
-/// Characters of a server's text that are shown.
-const LONGEST: usize = 300;
 
 /// Whether this is a ciphertext of the transit engine: `vault:v1:` and base64.
 #[must_use]
