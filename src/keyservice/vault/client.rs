@@ -128,6 +128,17 @@ impl Client {
         self.tokens.origin(self.options.agent.as_ref().unwrap_or(server))
     }
 
+    /// The time since some moment of this process.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.transport.now()
+    }
+
+    /// Waits.
+    pub fn pause(&self, time: Duration) {
+        self.transport.pause(time);
+    }
+
     /// Makes a call with the user's token.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What a request and an answer are, and who carries them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -64,6 +65,20 @@ pub enum TransportError {
     /// It cannot be tried at all, whatever the server.
     #[error("{0}")]
     Setting(String),
+}
+
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    fn send(&self, request: &Request<'_>) -> Result<Answer, TransportError> {
+        (**self).send(request)
+    }
+
+    fn now(&self) -> Duration {
+        (**self).now()
+    }
+
+    fn pause(&self, time: Duration) {
+        (**self).pause(time);
+    }
 }
 
 /// Carries requests: over a network, or as a test says. It follows no redirect and repeats nothing.

@@ -8,6 +8,7 @@
 //! a request to another path than that of its key; no message holds a token or a key.
 
 mod address;
+pub mod auth;
 mod client;
 pub mod envelope;
 mod http;

@@ -1,0 +1,188 @@
+//! Logins: a token for who the user is.
+//!
+//! A method turns credentials into the requests that the server documents, and their answers into a
+//! [`Session`]. Where credentials are kept, and who is asked for them, is known above: here they are
+//! values, and the person at the terminal is a [`Person`].
+//!
+//! Invariants: a credential is sent once, whatever the answer (five refusals lock its name); a login
+//! carries no other token; no error holds a credential.
+
+mod approle;
+mod session;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+pub use self::approle::AppRole;
+pub use self::session::Session;
+
+use super::envelope::{self, Refusal};
+use super::{Address, Call, CallError, Client, Repeat};
+use crate::secret::{SecretText, reserve};
+
+/// Where to log in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mount {
+    /// The server.
+    pub server: Address,
+    /// The namespace of the method, which need not be that of the keys.
+    pub namespace: Option<String>,
+    /// The path behind `auth/`: the method's name, if nothing else was chosen.
+    pub path: String,
+}
+
+/// The person who logs in.
+pub trait Person: Send + Sync {
+    /// Asks for what is not shown while it is typed: a passcode, a password.
+    ///
+    /// # Errors
+    ///
+    /// If there is nobody to ask; says how else it can be given.
+    fn secret(&self, prompt: &str) -> Result<SecretText, String>;
+
+    /// Shows a line: a number to type on a phone, where to go with a browser.
+    fn tell(&self, line: &str);
+
+    /// Opens a page in the browser, if there is one.
+    fn browse(&self, url: &str);
+}
+
+/// Why a login gave no session.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// What was configured cannot be sent.
+    #[error("{0}")]
+    Setting(String),
+    /// No answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The server says no. The credential is not sent again.
+    #[error("{refusal}: {hint}")]
+    Refused {
+        /// What it says.
+        refusal: Refusal,
+        /// What that can mean, and what to do.
+        hint: String,
+    },
+    /// Something else than what the method answers.
+    #[error("the answer to the login at auth/{path} holds no token")]
+    Shape {
+        /// The mount.
+        path: String,
+    },
+    /// The person, or who stands for it, has not given what was asked.
+    #[error("{0}")]
+    Person(String),
+}
+
+/// A method with its mount, ready to be asked.
+pub struct Desk<'a> {
+    client: &'a Client,
+    mount: &'a Mount,
+}
+
+impl<'a> Desk<'a> {
+    /// The method that is mounted there.
+    #[must_use]
+    pub fn new(client: &'a Client, mount: &'a Mount) -> Self {
+        Self { client, mount }
+    }
+
+    /// The mount.
+    #[must_use]
+    pub fn mount(&self) -> &Mount {
+        self.mount
+    }
+
+    /// Where waits and time come from.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        self.client
+    }
+
+    /// Sends a credential: `auth/MOUNT/PATH`, in the place of which the namespace's header stands.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer, or it refuses.
+    pub fn post(
+        &self,
+        path: &str,
+        body: &[u8],
+        headers: &[(&'static str, SecretText)],
+    ) -> Result<Value, LoginError> {
+        self.send("POST", path, Some(body), headers, Repeat::Unsent)
+    }
+
+    /// Reads what the method says of a login under way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::post`].
+    pub fn get(&self, path: &str) -> Result<Value, LoginError> {
+        self.send("GET", path, None, &[], Repeat::Freely)
+    }
+
+    fn send(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Option<&[u8]>,
+        headers: &[(&'static str, SecretText)],
+        repeat: Repeat,
+    ) -> Result<Value, LoginError> {
+        let path = format!("auth/{}/{path}", self.mount.path);
+        let call = Call {
+            server: &self.mount.server,
+            method,
+            path: &path,
+            body,
+            headers,
+            namespace: self.mount.namespace.as_deref(),
+            repeat,
+        };
+        let answer = self.client.call_with(&call, None)?;
+        envelope::read(&answer).map_err(|refusal| {
+            let hint = self.hint(&refusal);
+            LoginError::Refused { refusal, hint }
+        })
+    }
+
+    /// What a refusal can mean; servers say little.
+    fn hint(&self, refusal: &Refusal) -> String {
+        match refusal.status {
+            // A mount that does not exist, a locked name and a wrong role are the same to the server.
+            403 => format!(
+                "is a method mounted at auth/{} in this namespace? After five refusals a name is \
+                 locked for some minutes",
+                self.mount.path
+            ),
+            _ => "it was not tried a second time".to_owned(),
+        }
+    }
+}
+
+/// A JSON object of texts, in a buffer that is overwritten.
+#[must_use]
+pub fn body(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+    let mut body = Zeroizing::new(Vec::new());
+    let mut put = |text: &str| {
+        reserve(&mut body, text.len());
+        body.extend_from_slice(text.as_bytes());
+    };
+    put("{");
+    for (at, (name, value)) in fields.iter().enumerate() {
+        put(if at == 0 { "\"" } else { ",\"" });
+        put(name);
+        put("\":");
+        put(&Zeroizing::new(Value::from(*value).to_string()));
+    }
+    put("}");
+    body
+}
+
+/// How long a server may take to be asked again while a person does something elsewhere.
+pub const PATIENCE: Duration = Duration::from_secs(120);
