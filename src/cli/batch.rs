@@ -123,7 +123,10 @@ fn run_distinct(
         Order::InTurn => (1, 1),
         // The number of cores is a question of its own to the system, a tenth of a short run.
         Order::SideBySide if files.len() < 2 => (1, 1),
-        Order::SideBySide => (CHUNK, thread::available_parallelism().map_or(1, usize::from)),
+        // Two at least: those who wait for a server leave their place to the next.
+        Order::SideBySide => {
+            (CHUNK, thread::available_parallelism().map_or(2, |cores| cores.get().max(2)))
+        }
     };
     let mut told = Told::default();
     let mut places = Places::default();

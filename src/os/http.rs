@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Read;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
@@ -18,39 +18,44 @@ use reqwest::{Certificate, Identity, Method, Proxy, Url, redirect, retry, tls};
 use zeroize::Zeroizing;
 
 use super::fs::read_bytes;
-use crate::keyservice::vault::settings::{Roots, Tls};
+use crate::keyservice::vault::settings::{self, Roots, Tls};
 use crate::keyservice::vault::{Answer, LARGEST, Request, Transport, TransportError};
-use crate::secret::{Wiped, reserve};
+use crate::secret::{SecretText, Wiped, reserve};
 use crate::shown::Show;
 
 /// Requests over the network.
 pub struct Http {
     tls: Tls,
-    proxy: Option<String>,
+    proxy: Option<SecretText>,
     start: Instant,
-    /// One for each socket and each server of a name that is not its own.
+    /// One for each socket, each server of a name that is not its own, and those of this machine.
     clients: Mutex<HashMap<String, Client>>,
 }
 
 impl Http {
     /// A transport that secures connections so, over this proxy.
     #[must_use]
-    pub fn new(tls: Tls, proxy: Option<String>) -> Self {
+    pub fn new(tls: Tls, proxy: Option<SecretText>) -> Self {
         Self { tls, proxy, start: Instant::now(), clients: Mutex::default() }
     }
 
     fn client(&self, request: &Request<'_>, url: &Url) -> Result<Client, TransportError> {
         let named = self.tls.server_name.as_deref().filter(|_| url.scheme() == "https");
+        // As every Go program has it, the usual variables name no proxy for this machine.
+        let local = self.proxy.is_none() && is_local(url);
         let key = match (request.socket, named) {
             (Some(path), _) => format!("unix://{path}"),
             (None, Some(_)) => url.authority().to_owned(),
-            (None, None) => String::new(),
+            (None, None) => (if local { "local" } else { "" }).to_owned(),
         };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
         let mut builder = self.builder()?;
+        if local || named.is_some() {
+            builder = builder.no_proxy();
+        }
         if let Some(path) = request.socket {
             builder = builder.unix_socket(path);
         }
@@ -81,16 +86,23 @@ impl Http {
             .connect_timeout(CONNECT)
             .timeout(None);
         if let Some(proxy) = &self.proxy {
-            let proxy = Proxy::all(proxy).map_err(|error| setting("the proxy", &error))?;
+            let proxy =
+                Proxy::all(proxy.expose_secret()).map_err(|error| setting("the proxy", &error))?;
             builder = builder.proxy(proxy);
         }
         if let Some(roots) = &self.tls.roots {
             builder = builder.tls_certs_only(certificates(roots)?);
         }
-        if let Some((certificate, key)) = &self.tls.identity {
+        if let Some(identity) = &self.tls.identity {
+            let parts = match identity {
+                settings::Identity::Files(certificate, key) => [file(key)?, file(certificate)?],
+                settings::Identity::Text(certificate, key) => {
+                    let bytes = |text: &str| Wiped::from(text.as_bytes().to_vec());
+                    [bytes(key.expose_secret()), bytes(certificate)]
+                }
+            };
             let mut pem = Zeroizing::new(Vec::new());
-            for path in [key, certificate] {
-                let part = file(path)?;
+            for part in parts {
                 reserve(&mut pem, part.len() + 1);
                 pem.extend_from_slice(&part);
                 pem.push(b'\n');
@@ -103,6 +115,13 @@ impl Http {
             builder = builder.tls_danger_accept_invalid_certs(true);
         }
         Ok(builder)
+    }
+}
+
+fn is_local(url: &Url) -> bool {
+    match url.host_str().unwrap_or_default().trim_matches(['[', ']']) {
+        "localhost" => true,
+        host => host.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
     }
 }
 
@@ -233,6 +252,9 @@ fn failure(error: &reqwest::Error) -> TransportError {
             return TransportError::Tls(tls_problem(tls));
         }
         source = cause.source();
+    }
+    if error.is_builder() {
+        return TransportError::Setting(format!("no request can be made of it: {}", causes(error)));
     }
     if error.is_timeout() {
         return TransportError::Timeout;

@@ -17,6 +17,8 @@ pub mod http;
 #[cfg(feature = "age")]
 pub mod identities;
 pub mod interrupt;
+#[cfg(feature = "vault")]
+pub mod known_servers;
 pub mod new_identity;
 pub mod threads;
 pub mod tty;

@@ -29,6 +29,9 @@ pub enum AddressError {
     /// Who reads it may see another host than who connects.
     #[error("a user name, a query, a fragment or a blank in an address")]
     Ambiguous,
+    /// What a shell or a terminal would act on, when the address stands in a message.
+    #[error("an address in a file has letters, digits and .-_:/[] only")]
+    Unsafe,
     /// In a file, where SOPS writes none.
     #[error("a path behind the host: in a file an address is scheme, host and port")]
     Path,
@@ -60,13 +63,18 @@ impl Address {
         Ok(Self::Http(url.as_str().trim_end_matches('/').to_owned()))
     }
 
-    /// Reads the address that a file names: without a path.
+    /// Reads the address that a file names: without a path, and of letters that a user can paste into a
+    /// shell as they stand in a message.
     ///
     /// # Errors
     ///
-    /// As [`Address::parse`], and if there is a path.
+    /// As [`Address::parse`], and if there is a path or another letter.
     pub fn of_file(text: &str) -> Result<Self, AddressError> {
         let address = Self::parse(text)?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:/[]".contains(&byte);
+        if !text.bytes().all(plain) {
+            return Err(AddressError::Unsafe);
+        }
         let path = |url: &str| url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
         // A path that a parser takes away (`/..`) is one too.
         match &address {
@@ -75,6 +83,26 @@ impl Address {
             }
             Self::Http(_) | Self::Unix(_) => Ok(address),
         }
+    }
+
+    /// Whether it is one of this machine: what is sent there leaves over no network.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Http(url) => Url::parse(url).is_ok_and(|url| match url.host() {
+                Some(url::Host::Domain(name)) => name == "localhost",
+                Some(url::Host::Ipv4(address)) => address.is_loopback(),
+                Some(url::Host::Ipv6(address)) => address.is_loopback(),
+                None => false,
+            }),
+            Self::Unix(_) => true,
+        }
+    }
+
+    /// Whether everybody on the way can read what is sent there.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        matches!(self, Self::Http(url) if url.starts_with("http://")) && !self.is_local()
     }
 
     /// The URL of a path of the API, which begins with a slash.
@@ -139,6 +167,11 @@ mod tests {
         check("https://good/..", Err(AddressError::Path));
         check("https://good/prefix", Err(AddressError::Path));
         check("ftp://good", Err(AddressError::Scheme));
+        for text in
+            ["https://good$(id)", "https://a;id", "https://a'b", "https://a&b", "unix:///a`b`"]
+        {
+            check(text, Err(AddressError::Unsafe));
+        }
         check("good:8200", Err(AddressError::Scheme));
         // Letters that look like others are another host.
         assert!(Address::of_file("https://v\u{430}ult.example").is_err());

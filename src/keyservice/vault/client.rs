@@ -3,12 +3,14 @@
 //! Invariants: no request leaves for a server that is not trusted, be it a file or a redirect that names
 //! it; a call ends within its time, however often it is repeated.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::address::Address;
 use super::http::{Answer, Request, Transport, TransportError};
+use super::rate::{Pace, Rate};
 use super::token::{TokenSource, VaultToken};
-use super::trust::Trust;
+use super::trust::{Asker, Trust};
 use crate::secret::{SecretText, fill_random};
 
 /// How a call is made.
@@ -16,11 +18,13 @@ pub struct Client {
     transport: Box<dyn Transport>,
     tokens: Box<dyn TokenSource>,
     trust: Trust,
+    asker: Option<Box<dyn Asker>>,
     options: ClientOptions,
+    pace: Mutex<Pace>,
 }
 
 /// What can be chosen of a [`Client`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// An Agent or Proxy that stands in for every server.
     pub agent: Option<Address>,
@@ -32,13 +36,25 @@ pub struct ClientOptions {
     pub retries: u32,
     /// Whether a redirect is followed, to a server that is trusted.
     pub redirects: bool,
+    /// How fast requests may follow one another.
+    pub rate: Option<Rate>,
+    /// Headers of every request.
+    pub headers: Arc<Vec<(String, SecretText)>>,
 }
 
 impl Default for ClientOptions {
     /// As the API library of Vault has it.
     fn default() -> Self {
         let timeout = Duration::from_secs(60);
-        Self { agent: None, namespace: None, timeout, retries: 2, redirects: true }
+        Self {
+            agent: None,
+            namespace: None,
+            timeout,
+            retries: 2,
+            redirects: true,
+            rate: None,
+            headers: Arc::default(),
+        }
     }
 }
 
@@ -58,19 +74,33 @@ pub enum CallError {
     #[error("{0}")]
     Token(String),
     /// The server sends the request elsewhere.
-    #[error(
-        "the server sends the request on to {to}, which {}; set VAULT_ADDR to an address that answers itself",
-        if *.trusted { "sends it on again" } else { "you did not name" }
-    )]
+    #[error("the server sends the request on to {to}, {problem}")]
     Redirect {
         /// Where to; only what a URL begins with.
         to: String,
-        /// Whether the user named that one.
-        trusted: bool,
+        /// Why it does not go there.
+        problem: RedirectError,
     },
     /// No answer.
     #[error(transparent)]
     Transport(#[from] TransportError),
+}
+
+/// Why a redirect is not followed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RedirectError {
+    /// The user did not name that server.
+    #[error("which you did not name; if it is yours, name it in SOPS_HC_VAULT_ALLOWLIST")]
+    NotTrusted,
+    /// Once is enough for a cluster whose standby sends to its leader.
+    #[error("which sends it on again; set VAULT_ADDR to an address that answers itself")]
+    Again,
+    /// The token would go where everybody can read it.
+    #[error("from https to http")]
+    Readable,
+    /// A standby sends the same request on, and nothing else.
+    #[error("which is not where that request belongs: is VAULT_ADDR the address of a server?")]
+    Elsewhere,
 }
 
 /// Where a call goes.
@@ -113,7 +143,14 @@ impl Client {
             Some(agent) => trust.with(agent.clone()),
             None => trust,
         };
-        Self { transport, tokens, trust, options }
+        Self { transport, tokens, trust, asker: None, options, pace: Mutex::default() }
+    }
+
+    /// Asks about a server that nobody has named yet.
+    #[must_use]
+    pub fn asking(mut self, asker: Box<dyn Asker>) -> Self {
+        self.asker = Some(asker);
+        self
     }
 
     /// How calls are made.
@@ -147,7 +184,8 @@ impl Client {
     pub fn call(&self, call: &Call<'_>) -> Result<Answer, CallError> {
         let server = self.trusted(call)?;
         let token = self.tokens.token(server).map_err(CallError::Token)?;
-        let answer = self.repeated(server, call, token.as_ref())?;
+        let end = self.transport.now().saturating_add(self.options.timeout);
+        let answer = self.repeated(server, call, token.as_ref(), end)?;
         if answer.status != 403 {
             return Ok(answer);
         }
@@ -157,7 +195,7 @@ impl Client {
             token.as_ref().is_some_and(|old| old.expose_secret() == new.expose_secret())
         };
         match renewed {
-            Some(new) if !same(&new) => self.repeated(server, call, Some(&new)),
+            Some(new) if !same(&new) => self.repeated(server, call, Some(&new), end),
             Some(_) | None => Ok(answer),
         }
     }
@@ -172,16 +210,18 @@ impl Client {
         call: &Call<'_>,
         token: Option<&VaultToken>,
     ) -> Result<Answer, CallError> {
-        self.repeated(self.trusted(call)?, call, token)
+        let end = self.transport.now().saturating_add(self.options.timeout);
+        self.repeated(self.trusted(call)?, call, token, end)
     }
 
     /// The server that a call really goes to.
     fn trusted<'a>(&'a self, call: &Call<'a>) -> Result<&'a Address, CallError> {
         let server = self.options.agent.as_ref().unwrap_or(call.server);
-        if !self.trust.allows(server) {
-            return Err(CallError::NotTrusted { server: server.clone() });
+        let asked = |asker: &dyn Asker| !self.trust.is_none() && asker.allows(server);
+        if self.trust.allows(server) || self.asker.as_deref().is_some_and(asked) {
+            return Ok(server);
         }
-        Ok(server)
+        Err(CallError::NotTrusted { server: server.clone() })
     }
 
     fn repeated(
@@ -189,10 +229,11 @@ impl Client {
         server: &Address,
         call: &Call<'_>,
         token: Option<&VaultToken>,
+        end: Duration,
     ) -> Result<Answer, CallError> {
-        let end = self.transport.now().saturating_add(self.options.timeout);
         let mut attempt = 0;
         loop {
+            self.keep_pace();
             let left = end.saturating_sub(self.transport.now());
             let result = self.sent(server, call, token, left);
             attempt += 1;
@@ -229,7 +270,7 @@ impl Client {
         if !matches!(answer.status, 301 | 302 | 307 | 308) || !self.options.redirects {
             return Ok(answer);
         }
-        let (to, next) = self.redirect(&answer)?;
+        let (to, next) = self.redirect(server, call, &answer)?;
         let time = end.saturating_sub(self.transport.now());
         // Each server has a token of its own, where there is more than one.
         let own = match token {
@@ -238,25 +279,50 @@ impl Client {
         };
         let answer = self.send(&to, &next, call, own.as_ref().or(token), time)?;
         if matches!(answer.status, 301 | 302 | 307 | 308) {
-            return Err(CallError::Redirect { to: to.to_string(), trusted: true });
+            return Err(CallError::Redirect { to: to.to_string(), problem: RedirectError::Again });
         }
         Ok(answer)
     }
 
-    /// Where an answer sends us: a server that the user named, or nowhere.
-    fn redirect(&self, answer: &Answer) -> Result<(Address, String), CallError> {
+    /// Where an answer sends us: the same request at a server that the user named, or nowhere.
+    fn redirect(
+        &self,
+        server: &Address,
+        call: &Call<'_>,
+        answer: &Answer,
+    ) -> Result<(Address, String), CallError> {
+        let refused = |to: String, problem| CallError::Redirect { to, problem };
         let location = answer.location.as_deref().unwrap_or_default();
-        let refused = |to: &str| CallError::Redirect { to: to.to_owned(), trusted: false };
-        let host = location.find("://").and_then(|at| {
-            let path = location[at + 3..].find('/')?;
-            Some(location.split_at(at + 3 + path))
-        });
-        let Some((origin, _)) = host else { return Err(refused("another place of its own")) };
-        let to = Address::of_file(origin).map_err(|_| refused("what is no address"))?;
+        let path = format!("/v1/{}", call.path);
+        let Some(origin) = location.strip_suffix(&path) else {
+            return Err(refused("another path".to_owned(), RedirectError::Elsewhere));
+        };
+        let to = match Address::of_file(origin) {
+            Ok(to @ Address::Http(_)) => to,
+            Ok(Address::Unix(_)) | Err(_) => {
+                return Err(refused("what is no address".to_owned(), RedirectError::Elsewhere));
+            }
+        };
         if !self.trust.allows(&to) {
-            return Err(refused(&to.to_string()));
+            return Err(refused(to.to_string(), RedirectError::NotTrusted));
         }
-        Ok((to, location.to_owned()))
+        let is_secure = |it: &Address| it.to_string().starts_with("https://");
+        if is_secure(server) && !is_secure(&to) {
+            return Err(refused(to.to_string(), RedirectError::Readable));
+        }
+        let next = to.url(&path);
+        Ok((to, next))
+    }
+
+    /// Waits until the next request may be sent.
+    fn keep_pace(&self) {
+        let Some(rate) = &self.options.rate else { return };
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = pace.next(rate, self.transport.now());
+        drop(pace);
+        if !wait.is_zero() {
+            self.transport.pause(wait);
+        }
     }
 
     fn send(
@@ -271,13 +337,16 @@ impl Client {
             Address::Unix(path) => Some(path.as_str()),
             Address::Http(_) => None,
         };
+        let extra = self.options.headers.iter().map(|(name, text)| (name.as_str(), text));
+        let headers: Vec<_> =
+            extra.chain(call.headers.iter().map(|(name, text)| (*name, text))).collect();
         let request = Request {
             method: call.method,
             url,
             socket,
             token,
             namespace: call.namespace,
-            headers: call.headers,
+            headers: &headers,
             body: call.body,
             timeout,
         };

@@ -20,8 +20,8 @@ pub struct Request<'a> {
     pub token: Option<&'a VaultToken>,
     /// `X-Vault-Namespace`.
     pub namespace: Option<&'a str>,
-    /// Other headers, in small letters.
-    pub headers: &'a [(&'static str, SecretText)],
+    /// Other headers.
+    pub headers: &'a [(&'a str, &'a SecretText)],
     /// JSON.
     pub body: Option<&'a [u8]>,
     /// For all of it, until the last byte of the answer.

@@ -4,8 +4,9 @@
 //! and asks for up to a hundred of them in one request. The protocol is here, the network is a
 //! [`Transport`].
 //!
-//! Invariants: nothing is sent to a server that the user did not name; what stands in a file cannot lead
-//! a request to another path than that of its key; no message holds a token or a key.
+//! Invariants: nothing is sent to a server that the user did not name; what stands in a file leads a
+//! request to `MOUNT/encrypt/NAME` or `MOUNT/decrypt/NAME` only, where `MOUNT` is none of the server's own
+//! paths; no message holds a token or a key.
 
 mod address;
 pub mod auth;
@@ -13,6 +14,7 @@ mod client;
 pub mod envelope;
 mod http;
 mod queue;
+mod rate;
 mod refusal;
 pub mod settings;
 mod token;
@@ -22,10 +24,11 @@ mod trust;
 use std::sync::Arc;
 
 pub use self::address::{Address, AddressError};
-pub use self::client::{Call, CallError, Client, ClientOptions, Repeat};
+pub use self::client::{Call, CallError, Client, ClientOptions, RedirectError, Repeat};
 pub use self::http::{Answer, LARGEST, Request, Transport, TransportError};
+pub use self::rate::{Rate, RateError};
 pub use self::token::{TokenError, TokenSource, VaultToken};
-pub use self::trust::{Trust, TrustError};
+pub use self::trust::{Asker, Trust, TrustError};
 
 use self::queue::Queue;
 use self::transit::{AnswerError, Item, Operation};
@@ -57,6 +60,13 @@ impl VaultKeys {
         Self { client, queue: Queue::new(crew) }
     }
 
+    /// Asks about a server that nobody has named yet.
+    #[must_use]
+    pub fn asking(mut self, asker: Box<dyn Asker>) -> Self {
+        self.client = self.client.asking(asker);
+        self
+    }
+
     /// The client that they are reached with.
     #[must_use]
     pub fn client(&self) -> &Client {
@@ -75,7 +85,7 @@ impl VaultKeys {
         let mut results =
             self.queue.ask(items, |target, items| self.send(target, items)).into_iter();
         let result = |place| match place {
-            Ok(()) => results.next().unwrap_or_else(|| Err(refusal::no_result())),
+            Ok(()) => results.next().flatten().unwrap_or_else(|| Err(refusal::no_result())),
             Err(error) => Err(error),
         };
         places.into_iter().map(result).collect()
@@ -120,7 +130,13 @@ impl VaultKeys {
             namespace,
             repeat: Repeat::Freely,
         };
-        let answer = self.client.call(&call).map_err(|error| refusal::of_call(&error))?;
+        let answer = self.client.call(&call).map_err(|error| {
+            let failed = refusal::of_call(&error);
+            match error {
+                CallError::Transport(TransportError::TooLong) => Failed::TooMuch(failed),
+                _ => Failed::Error(failed),
+            }
+        })?;
         let status = answer.status;
         match transit::results(target.operation, items.len(), answer.body) {
             Ok(results) => Ok(results),
@@ -140,12 +156,6 @@ enum Failed {
     TooMuch(KeyError),
     /// Something else.
     Error(KeyError),
-}
-
-impl From<KeyError> for Failed {
-    fn from(error: KeyError) -> Self {
-        Self::Error(error)
-    }
 }
 
 /// A limit of the server's: of bytes, of strings, of memory (vault.md 1.8).
@@ -176,6 +186,9 @@ impl Target {
         if !is_path(engine_path) {
             return Err(problem("the path of the engine is none".to_owned()));
         }
+        if engine_path.split('/').any(|name| OF_THE_SERVER.contains(&name)) {
+            return Err(problem("no transit engine can be mounted there".to_owned()));
+        }
         if !is_name(key_name) {
             return Err(problem("no transit key can have this name".to_owned()));
         }
@@ -193,6 +206,10 @@ impl Target {
         self.engine_path.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/'))
     }
 }
+
+/// Paths of the server's own, where other things than keys are written. None can be a mount, and a
+/// namespace may stand before them.
+const OF_THE_SERVER: [&str; 4] = ["auth", "cubbyhole", "identity", "sys"];
 
 /// Whether a path leads down only, by names that stay as they are in a URL.
 fn is_path(path: &str) -> bool {
@@ -240,6 +257,11 @@ impl KeyService for VaultKeys {
         let MasterKey::Vault { address, engine_path, key_name, context } = key.key() else {
             return None;
         };
+        // One file must not make a request that all files share too large.
+        if key.enc().len() > LONGEST || context.as_ref().is_some_and(|it| it.len() > LONGEST) {
+            let problem = format!("more than {LONGEST} bytes");
+            return Some(Err(KeyError::Malformed { problem }));
+        }
         if !transit::is_ciphertext(key.enc()) {
             let problem = "it is no ciphertext of a transit engine (vault:v1:…)".to_owned();
             return Some(Err(KeyError::Malformed { problem }));
@@ -251,6 +273,9 @@ impl KeyService for VaultKeys {
         self.ask(vec![item]).pop().map(|result| result.and_then(|text| unwrapped(&text)))
     }
 }
+
+/// Bytes of a ciphertext or a context: six times what an RSA key of 4,096 bits makes of a data key.
+const LONGEST: usize = 4_096;
 
 /// The wrapped key that the server gave.
 fn wrapped(result: Result<SecretText, KeyError>) -> Result<String, KeyError> {

@@ -4,7 +4,7 @@
 //! a batch is sent when it is full, or when nobody is left who could add to it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::transit::Item;
 use crate::keyservice::{Crew, Others};
@@ -15,16 +15,24 @@ pub(super) const BATCH: usize = 100;
 /// Requests that are under way at the same time.
 const SIDE_BY_SIDE: usize = 4;
 
+/// Requests under way, of all who send.
+struct Slots {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
 /// Items of workers, by what they are to be sent together with (`G`), and what came of them.
 pub(super) struct Queue<G, R> {
     crew: Arc<Crew>,
     pending: Mutex<Pending<G, R>>,
+    slots: Slots,
 }
 
 struct Pending<G, R> {
     next: u64,
     groups: BTreeMap<G, Vec<(u64, Item)>>,
-    results: HashMap<u64, R>,
+    /// `None`: whoever was to send it never came back.
+    results: HashMap<u64, Option<R>>,
 }
 
 /// Items that go in one request.
@@ -37,16 +45,17 @@ struct Batch<G> {
 impl<G: Ord + Clone + Sync + Send, R: Send> Queue<G, R> {
     pub(super) fn new(crew: Arc<Crew>) -> Self {
         let pending = Pending { next: 0, groups: BTreeMap::new(), results: HashMap::new() };
-        Self { crew, pending: Mutex::new(pending) }
+        let slots = Slots { free: Mutex::new(SIDE_BY_SIDE), freed: Condvar::new() };
+        Self { crew, pending: Mutex::new(pending), slots }
     }
 
     /// Asks for these items, together with those of others: `send` takes items of one group and gives a
-    /// result for each.
+    /// result for each. `None`: there is no result.
     pub(super) fn ask(
         &self,
         items: Vec<(G, Item)>,
         send: impl Fn(&G, &[Item]) -> Vec<R> + Sync,
-    ) -> Vec<R> {
+    ) -> Vec<Option<R>> {
         let mine = self.lock().put(items);
         loop {
             let ready = |others| self.lock().ready(&mine, others);
@@ -54,10 +63,9 @@ impl<G: Ord + Clone + Sync + Send, R: Send> Queue<G, R> {
                 Ready::Results(results) => return results,
                 Ready::Lead(batches) => batches,
             };
-            let store = |batch: Batch<G>| {
-                let results = send(&batch.group, &batch.items);
-                self.lock().results.extend(batch.ids.into_iter().zip(results));
-                self.crew.tell();
+            let store = |Batch { group, ids, items }: Batch<G>| {
+                let mut under_way = UnderWay { queue: self, ids, results: Vec::new() };
+                under_way.results = self.slots.with(|| send(&group, &items));
             };
             side_by_side(batches, store);
         }
@@ -68,10 +76,49 @@ impl<G: Ord + Clone + Sync + Send, R: Send> Queue<G, R> {
     }
 }
 
+/// Items on their way. However that ends, whoever waits for them is told.
+struct UnderWay<'q, G: Ord + Clone + Sync + Send, R: Send> {
+    queue: &'q Queue<G, R>,
+    ids: Vec<u64>,
+    results: Vec<R>,
+}
+
+impl<G: Ord + Clone + Sync + Send, R: Send> Drop for UnderWay<'_, G, R> {
+    fn drop(&mut self) {
+        let mut results = std::mem::take(&mut self.results).into_iter();
+        let results = self.ids.iter().map(|id| (*id, results.next()));
+        self.queue.lock().results.extend(results);
+        self.queue.crew.tell();
+    }
+}
+
+impl Slots {
+    /// Does this when a request may be sent.
+    fn with<T>(&self, send: impl FnOnce() -> T) -> T {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free =
+            self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        drop(free);
+        let _taken = Taken(self);
+        send()
+    }
+}
+
+/// A slot, until it is dropped.
+struct Taken<'s>(&'s Slots);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
 /// What a worker that waits is to do.
 enum Ready<G, R> {
     /// Go on with these.
-    Results(Vec<R>),
+    Results(Vec<Option<R>>),
     /// Send these, which may be of others.
     Lead(Vec<Batch<G>>),
 }

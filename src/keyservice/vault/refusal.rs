@@ -60,13 +60,16 @@ fn denied(client: &Client, target: &Target) -> String {
              missing is refused as well",
             target.path()
         ),
+        None if client.options().agent.is_some() => {
+            format!("the Agent may have no token, or one that lacks `update` on {}", target.path())
+        }
         None => "there is no token: set VAULT_TOKEN, or log in".to_owned(),
     }
 }
 
 /// Texts of servers that say too little. Texts are no API: they improve a message and decide nothing.
 const HINTS: [(&str, &str); 9] = [
-    ("message authentication failed", "another key made it, or it was changed"),
+    ("message authentication failed", "another key or another context made it, or it was changed"),
     ("encryption key not found", "no such key; it is not created here"),
     ("unknown key type", "no such key; it is not created here"),
     ("version is too new", "it was made by another server, or by a key that was restored since"),

@@ -3,11 +3,16 @@
 //! Of each setting `BAO_X` counts before `VAULT_X`; one that is set to nothing hides the other, as in
 //! OpenBao. Reading is all that happens here: no file is opened.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use super::address::Address;
 use super::client::ClientOptions;
+use super::rate::Rate;
 use super::trust::Trust;
+use crate::secret::SecretText;
 
 /// A setting, by its two names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,12 +42,18 @@ names! {
     CAPATH = "BAO_CAPATH", "VAULT_CAPATH";
     /// The certificate to show.
     CLIENT_CERT = "BAO_CLIENT_CERT", "VAULT_CLIENT_CERT";
+    /// That certificate itself.
+    CLIENT_CERT_BYTES = "BAO_CLIENT_CERT_BYTES", "VAULT_CLIENT_CERT_BYTES";
     /// The key of that.
     CLIENT_KEY = "BAO_CLIENT_KEY", "VAULT_CLIENT_KEY";
+    /// That key itself.
+    CLIENT_KEY_BYTES = "BAO_CLIENT_KEY_BYTES", "VAULT_CLIENT_KEY_BYTES";
     /// For a call with its repetitions.
     CLIENT_TIMEOUT = "BAO_CLIENT_TIMEOUT", "VAULT_CLIENT_TIMEOUT";
     /// Follow no redirect.
     DISABLE_REDIRECTS = "BAO_DISABLE_REDIRECTS", "VAULT_DISABLE_REDIRECTS";
+    /// Headers of every request, in JSON.
+    HEADERS = "BAO_HEADERS", "VAULT_HEADERS";
     /// A proxy for everything.
     HTTP_PROXY = "BAO_HTTP_PROXY", "VAULT_HTTP_PROXY";
     /// How often a call is repeated.
@@ -51,6 +62,8 @@ names! {
     NAMESPACE = "BAO_NAMESPACE", "VAULT_NAMESPACE";
     /// A proxy for everything; before `HTTP_PROXY`.
     PROXY_ADDR = "BAO_PROXY_ADDR", "VAULT_PROXY_ADDR";
+    /// How fast requests may follow one another.
+    RATE_LIMIT = "BAO_RATE_LIMIT", "VAULT_RATE_LIMIT";
     /// Trust every certificate.
     SKIP_VERIFY = "BAO_SKIP_VERIFY", "VAULT_SKIP_VERIFY";
     /// The name that the certificate must have.
@@ -59,10 +72,12 @@ names! {
     TOKEN = "BAO_TOKEN", "VAULT_TOKEN";
     /// The file of the token.
     TOKEN_PATH = "BAO_TOKEN_PATH", "VAULT_TOKEN_PATH";
+    /// Answers are wrapped for somebody else: not for us, who need them.
+    WRAP_TTL = "BAO_WRAP_TTL", "VAULT_WRAP_TTL";
 }
 
 /// What the environment says.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct VaultSettings {
     /// The server that the user named: `VAULT_ADDR`.
     pub server: Option<Address>,
@@ -73,20 +88,32 @@ pub struct VaultSettings {
     /// How servers and we show who we are.
     pub tls: Tls,
     /// A proxy for everything, in the place of the standard variables.
-    pub proxy: Option<String>,
+    /// Its URL may hold a password.
+    pub proxy: Option<SecretText>,
+    /// What the user should know before a token is sent so.
+    pub warnings: Vec<String>,
 }
 
 /// How a connection is secured.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Tls {
     /// Certificates to trust in the place of those of the system.
     pub roots: Option<Roots>,
-    /// Paths of the certificate to show and of its key.
-    pub identity: Option<(String, String)>,
-    /// The name that a server's certificate must have, if not that of its address.
+    /// The certificate to show, and its key.
+    pub identity: Option<Identity>,
+    /// The name that a server's certificate must have, if not that of its address. Never an IP address.
     pub server_name: Option<String>,
     /// Trust every certificate.
     pub skip_verify: bool,
+}
+
+/// Who the user is on the connection.
+#[derive(Debug)]
+pub enum Identity {
+    /// Paths of the certificate and of its key, in PEM.
+    Files(String, String),
+    /// Both in PEM.
+    Text(String, SecretText),
 }
 
 /// Where certificates are.
@@ -149,33 +176,59 @@ impl VaultSettings {
             namespace: text(NAMESPACE)
                 .map(|it| it.trim_matches('/').to_owned())
                 .filter(|namespace| !namespace.is_empty()),
-            timeout: parsed(find(CLIENT_TIMEOUT, &variable), duration)?.unwrap_or(default.timeout),
+            timeout: parsed(find(CLIENT_TIMEOUT, &variable), limit)?.unwrap_or(default.timeout),
             retries: parsed(find(MAX_RETRIES, &variable), str::parse)?.unwrap_or(default.retries),
             redirects: !flag(DISABLE_REDIRECTS)?,
+            rate: parsed(find(RATE_LIMIT, &variable), Rate::parse)?,
+            headers: Arc::new(parsed(find(HEADERS, &variable), headers)?.unwrap_or_default()),
         };
-        let identity = match (find(CLIENT_CERT, &variable), find(CLIENT_KEY, &variable)) {
-            (Some((_, certificate)), Some((_, key))) => Some((certificate, key)),
-            (None, None) => None,
-            (Some((name, _)), None) => {
-                return Err(error(name, "it needs CLIENT_KEY as well".into()));
-            }
+        if let Some((name, namespace)) = find(NAMESPACE, &variable)
+            && !namespace.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(error(name, "a blank or another letter that no header has".into()));
+        }
+        let pair = |certificate: Names, key: Names| match (
+            find(certificate, &variable),
+            find(key, &variable),
+        ) {
+            (Some((_, certificate)), Some((_, key))) => Ok(Some((certificate, key))),
+            (None, None) => Ok(None),
+            (Some((name, _)), None) => Err(error(name, format!("it needs {} as well", key.vault))),
             (None, Some((name, _))) => {
-                return Err(error(name, "it needs CLIENT_CERT as well".into()));
+                Err(error(name, format!("it needs {} as well", certificate.vault)))
             }
+        };
+        let files = pair(CLIENT_CERT, CLIENT_KEY)?;
+        let identity = match files.map(|(certificate, key)| Identity::Files(certificate, key)) {
+            Some(files) => Some(files),
+            None => pair(CLIENT_CERT_BYTES, CLIENT_KEY_BYTES)?
+                .map(|(certificate, key)| Identity::Text(certificate, SecretText::new(key))),
         };
         let roots = text(CACERT)
             .map(Roots::File)
             .or_else(|| text(CACERT_BYTES).map(Roots::Text))
             .or_else(|| text(CAPATH).map(Roots::Folder));
         let skip_verify = flag(SKIP_VERIFY)?;
-        let tls = Tls { roots, identity, server_name: text(TLS_SERVER_NAME), skip_verify };
-        Ok(Self {
-            server,
-            trust,
-            client,
-            tls,
-            proxy: text(PROXY_ADDR).or_else(|| text(HTTP_PROXY)),
-        })
+        let proxy = find(PROXY_ADDR, &variable).or_else(|| find(HTTP_PROXY, &variable));
+        let server_name = find(TLS_SERVER_NAME, &variable);
+        if let (Some((name, _)), Some((proxy, _))) = (&server_name, &proxy) {
+            return Err(error(name, format!("cannot be used with {proxy}")));
+        }
+        let server_name = parsed(server_name, host_name)?;
+        let mut warnings = Vec::new();
+        if skip_verify {
+            let text = "no certificate is checked: whoever is on the way can read the token";
+            warnings.push(format!("VAULT_SKIP_VERIFY: {text}"));
+        }
+        for server in server.iter().chain(&client.agent).filter(|server| server.is_readable()) {
+            warnings.push(format!("{server}: everybody on the way can read the token"));
+        }
+        if let Some((name, _)) = find(WRAP_TTL, &variable) {
+            warnings.push(format!("{name} is not used: wrapped answers open nothing"));
+        }
+        let tls = Tls { roots, identity, server_name, skip_verify };
+        let proxy = proxy.map(|(_, proxy)| SecretText::new(proxy));
+        Ok(Self { server, trust, client, tls, proxy, warnings })
     }
 }
 
@@ -188,6 +241,38 @@ fn parsed<T, E: std::fmt::Display>(
     parse(value.trim()).map(Some).map_err(error)
 }
 
+/// A name that no URL takes for an address.
+fn host_name(text: &str) -> Result<String, &'static str> {
+    match url::Host::parse(text) {
+        Ok(url::Host::Domain(name)) => Ok(name),
+        Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => Err("a name, not an IP address"),
+        Err(_) => Err("not a name of a server"),
+    }
+}
+
+/// Headers that the user adds. What is Vault's own is set by other variables (Vault API library).
+fn headers(text: &str) -> Result<Vec<(String, SecretText)>, &'static str> {
+    let map: serde_json::Map<String, Value> =
+        serde_json::from_str(text).map_err(|_| "no JSON object of texts")?;
+    let header = |(name, value): (String, Value)| {
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if name.is_empty() || !name.bytes().all(token) {
+            return Err("not the name of a header");
+        }
+        if name.to_ascii_lowercase().starts_with("x-vault-") {
+            return Err("a header that begins with X-Vault- is none to add");
+        }
+        match value {
+            Value::String(value) if value.chars().all(|c| c == ' ' || c.is_ascii_graphic()) => {
+                Ok((name, SecretText::new(value)))
+            }
+            Value::String(_) => Err("a text that cannot stand in a header"),
+            _ => Err("no JSON object of texts"),
+        }
+    };
+    map.into_iter().map(header).collect()
+}
+
 /// The spellings that Go takes.
 fn go_bool(text: &str) -> Result<bool, &'static str> {
     match text {
@@ -196,6 +281,15 @@ fn go_bool(text: &str) -> Result<bool, &'static str> {
         _ => Err("neither true nor false"),
     }
 }
+
+/// The time for a call; 0 is no limit, as in the API library.
+fn limit(text: &str) -> Result<Duration, &'static str> {
+    let time = duration(text)?;
+    Ok(if time.is_zero() { NO_LIMIT } else { time.min(NO_LIMIT) })
+}
+
+/// A year.
+const NO_LIMIT: Duration = Duration::from_secs(365 * 86_400);
 
 /// `90`, `1m30s`, `1.5h`: without a unit, seconds.
 fn duration(text: &str) -> Result<Duration, &'static str> {
@@ -259,7 +353,7 @@ mod tests {
             ),
             (
                 vec![("VAULT_CLIENT_CERT", "a.pem")],
-                "VAULT_CLIENT_CERT: it needs CLIENT_KEY as well",
+                "VAULT_CLIENT_CERT: it needs VAULT_CLIENT_KEY as well",
             ),
             (
                 vec![("VAULT_ADDR", "vault:8200")],
@@ -269,6 +363,23 @@ mod tests {
                 vec![("SOPS_HC_VAULT_ALLOWLIST", "https://a,")],
                 "SOPS_HC_VAULT_ALLOWLIST: entry 2 is empty",
             ),
+            (
+                vec![("VAULT_NAMESPACE", "a\nb")],
+                "VAULT_NAMESPACE: a blank or another letter that no header has",
+            ),
+            (
+                vec![("VAULT_TLS_SERVER_NAME", "0x7f.1")],
+                "VAULT_TLS_SERVER_NAME: a name, not an IP address",
+            ),
+            (
+                vec![("VAULT_TLS_SERVER_NAME", "a"), ("BAO_HTTP_PROXY", "http://p")],
+                "VAULT_TLS_SERVER_NAME: cannot be used with BAO_HTTP_PROXY",
+            ),
+            (
+                vec![("VAULT_HEADERS", r#"{"X-Vault-Token":"x"}"#)],
+                "VAULT_HEADERS: a header that begins with X-Vault- is none to add",
+            ),
+            (vec![("VAULT_HEADERS", r#"{"a":1}"#)], "VAULT_HEADERS: no JSON object of texts"),
             (vec![("VAULT_MAX_RETRIES", "-1")], "VAULT_MAX_RETRIES: invalid digit found in string"),
         ] {
             assert_eq!(read(&variables).err().as_deref(), Some(message));

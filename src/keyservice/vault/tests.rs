@@ -7,8 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 use zeroize::Zeroizing;
 
 use super::{
-    Address, Answer, Client, ClientOptions, Request, TokenSource, Transport, TransportError, Trust,
-    VaultKeys, VaultToken,
+    Address, Answer, Asker, Client, ClientOptions, Rate, Request, TokenSource, Transport,
+    TransportError, Trust, VaultKeys, VaultToken,
 };
 use crate::keys::{MasterKey, WrappedKey};
 use crate::keyservice::{Crew, KeyService};
@@ -116,6 +116,7 @@ fn works() -> Reply {
 struct Setup {
     keys: VaultKeys,
     seen: Arc<Mutex<Seen>>,
+    crew: Arc<Crew>,
 }
 
 impl Setup {
@@ -124,12 +125,22 @@ impl Setup {
     }
 
     fn with(answers: Vec<Reply>, options: ClientOptions, tokens: &[&'static str]) -> Self {
+        let trust = Trust::new().with(Address::parse("https://vault").expect("an address"));
+        Self::trusting(trust, answers, options, tokens)
+    }
+
+    fn trusting(
+        trust: Trust,
+        answers: Vec<Reply>,
+        options: ClientOptions,
+        tokens: &[&'static str],
+    ) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let fake = Fake { seen: Arc::clone(&seen), answers: Mutex::new(answers.into()) };
         let tokens = Tokens(Mutex::new(tokens.iter().copied().collect()));
-        let trust = Trust::new().with(Address::parse("https://vault").expect("an address"));
         let client = Client::new(Box::new(fake), Box::new(tokens), trust, options);
-        Self { keys: VaultKeys::new(client, Arc::new(Crew::default())), seen }
+        let crew = Arc::new(Crew::default());
+        Self { keys: VaultKeys::new(client, Arc::clone(&crew)), seen, crew }
     }
 
     fn unwrap(&self, key: MasterKey) -> Result<[u8; 32], String> {
@@ -212,6 +223,7 @@ fn what_a_file_says_leads_nowhere_but_to_its_key() {
         (key_at("https://vault", "transit?x", "app"), path),
         (key_at("https://vault", "tran%2e%2e", "app"), path),
         (key_at("https://vault", "", "app"), path),
+        (key_at("https://vault", "team/sys/raw", "app"), "no transit engine can be mounted there"),
         (key_at("https://vault", "transit", "../sys/seal"), "no transit key can have this name"),
         (key_at("https://vault", "transit", "app."), "no transit key can have this name"),
     ] {
@@ -266,7 +278,7 @@ fn an_answer_that_is_not_to_the_question_is_none() {
         ),
         (
             r#"{"data":{"batch_results":[{"plaintext":"","reference":"0","error":"cipher: message authentication failed"}]}}"#,
-            "cipher: message authentication failed: another key made it, or it was changed",
+            "cipher: message authentication failed: another key or another context made it, or it was changed",
         ),
         (
             r#"{"data":{"batch_results":[{"plaintext":"QQ==","reference":"0"}]},"warnings":["Endpoint ignored these unrecognized parameters: [batch_input]"]}"#,
@@ -330,21 +342,118 @@ fn a_token_that_was_renewed_is_tried_once() {
     assert_eq!(setup.requests().len(), 1);
 }
 
+fn to(location: &'static str) -> Reply {
+    Box::new(move |_| Ok(Answer { location: Some(location.into()), ..answer(307, "") }))
+}
+
 #[test]
-fn a_redirect_leads_to_a_server_that_the_user_named_or_nowhere() {
-    let to = |location: &'static str| -> Reply {
-        Box::new(move |_| Ok(Answer { location: Some(location.into()), ..answer(307, "") }))
-    };
+fn a_redirect_leads_to_the_same_request_at_a_server_that_the_user_named_or_nowhere() {
     let setup = Setup::new(vec![to("https://vault/v1/transit/decrypt/app"), works()]);
     assert_eq!(setup.unwrap(key()), Ok([7; 32]));
-    for location in
-        ["https://node2.evil:8200/v1/x", "http://vault/v1/x", "https://a@b/v1/x", "/v1/x"]
-    {
+    let elsewhere =
+        "which is not where that request belongs: is VAULT_ADDR the address of a server?";
+    for (location, expected) in [
+        (
+            "https://node2.evil:8200/v1/transit/decrypt/app",
+            "https://node2.evil:8200, which you did not name; if it is yours, name it in \
+             SOPS_HC_VAULT_ALLOWLIST"
+                .to_owned(),
+        ),
+        ("https://vault/v1/sys/raw/x", format!("another path, {elsewhere}")),
+        ("/v1/sys/raw/x", format!("another path, {elsewhere}")),
+        ("https://a@b/v1/transit/decrypt/app", format!("what is no address, {elsewhere}")),
+        ("unix:///a/v1/transit/decrypt/app", format!("what is no address, {elsewhere}")),
+        ("/v1/transit/decrypt/app", format!("what is no address, {elsewhere}")),
+    ] {
         let setup = Setup::new(vec![to(location), works()]);
-        let error = setup.unwrap(key()).expect_err("refused");
-        assert!(error.starts_with("the server sends the request on to "), "{error}");
+        let expected = format!("the server sends the request on to {expected}");
+        assert_eq!(setup.unwrap(key()), Err(expected));
         assert_eq!(setup.requests().len(), 1, "{location}");
     }
+}
+
+#[test]
+fn a_redirect_from_https_to_http_is_not_followed() {
+    let trust = Trust::new().with_list("all").expect("valid");
+    let answers = vec![to("http://vault/v1/transit/decrypt/app"), works()];
+    let setup = Setup::trusting(trust, answers, ClientOptions::default(), &["s.one"]);
+    let error = setup.unwrap(key()).expect_err("refused");
+    assert_eq!(error, "the server sends the request on to http://vault, from https to http");
+    assert_eq!(setup.requests().len(), 1);
+}
+
+#[test]
+fn a_file_that_is_too_long_for_a_request_spoils_no_request() {
+    let setup = Setup::new(vec![works()]);
+    let long = format!("vault:v1:{}", "A".repeat(5_000));
+    let error = setup.unwrap_enc(key(), &long).expect_err("refused");
+    assert_eq!(error, "the wrapped key cannot be read: more than 4096 bytes");
+    let mut derived = key();
+    if let MasterKey::Vault { context, .. } = &mut derived {
+        *context = Some("c".repeat(5_000));
+    }
+    setup.unwrap(derived).expect_err("refused");
+    assert_eq!(setup.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_asked_for_in_halves() {
+    let too_long: Reply = Box::new(|_| Err(TransportError::TooLong));
+    let setup = Setup::new(vec![too_long, works()]);
+    let data_key = DataKey::from_bytes(&[9; 32]).expect("32 bytes");
+    let wrapped = setup.keys.wrap(&[&key(), &key()], &data_key);
+    assert!(wrapped.iter().flatten().all(Result::is_ok) && wrapped.len() == 2);
+    assert_eq!(setup.requests().len(), 3);
+}
+
+/// Says yes to one server.
+struct Yes(&'static str);
+
+impl Asker for Yes {
+    fn allows(&self, server: &Address) -> bool {
+        server.to_string() == self.0
+    }
+}
+
+#[test]
+fn a_yes_of_the_user_counts_for_that_server_and_not_against_none() {
+    let run = |trust: Trust, server: &str| {
+        let setup = Setup::trusting(trust, vec![works()], ClientOptions::default(), &["s.one"]);
+        let setup = Setup { keys: setup.keys.asking(Box::new(Yes("https://other"))), ..setup };
+        (setup.unwrap(key_at(server, "transit", "app")).is_ok(), setup.requests().len())
+    };
+    assert_eq!(run(Trust::new(), "https://other"), (true, 1));
+    assert_eq!(run(Trust::new(), "https://third"), (false, 0));
+    assert_eq!(run(Trust::new().with_list("none").expect("valid"), "https://other"), (false, 0));
+}
+
+#[test]
+fn requests_keep_to_the_rate_that_the_user_set() {
+    let rate = Rate::parse("2:1").ok();
+    let setup = Setup::with(vec![works()], ClientOptions { rate, ..ClientOptions::default() }, &[]);
+    for _ in 0..3 {
+        setup.unwrap(key()).expect("opens");
+    }
+    let pauses = setup.seen.lock().expect("not poisoned").pauses.clone();
+    assert_eq!(pauses, [Duration::from_millis(500), Duration::from_millis(500)]);
+}
+
+#[test]
+#[should_panic(expected = "a scoped thread panicked")]
+fn who_waits_for_a_request_is_told_when_its_sender_is_gone() {
+    let breaks: Reply = Box::new(|_| panic!("planted"));
+    let setup = Setup::new(vec![breaks]);
+    let crew = Arc::clone(&setup.crew);
+    crew.work(2, 2);
+    // One of the two sends for both and panics; the other comes back, or this test never ends.
+    std::thread::scope(|scope| {
+        while crew.place() {
+            scope.spawn(|| {
+                drop(setup.unwrap(key()));
+                crew.leave();
+            });
+        }
+    });
 }
 
 #[test]

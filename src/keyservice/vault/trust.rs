@@ -1,7 +1,7 @@
 //! Which servers a token may be sent to.
 //!
 //! The address of a server stands in the file, and whoever wrote the file chose it. A token goes to it
-//! only if the user named it elsewhere: as `VAULT_ADDR`, or in a list of allowed servers. `.sops.yaml`
+//! only if the user named it elsewhere: as `VAULT_ADDR`, in a list of allowed servers, or with a yes. `.sops.yaml`
 //! travels with the files and is no such place. An address of this machine needs naming like any other:
 //! other people have ports there too.
 //!
@@ -17,6 +17,12 @@ pub struct Trust {
     /// `none` was named: not even the others.
     none: bool,
     servers: Vec<Address>,
+}
+
+/// Who may know more than the environment does: what the user said before, or says now.
+pub trait Asker: Send + Sync {
+    /// Whether a token may be sent to a server that only a file, or its rule, names.
+    fn allows(&self, server: &Address) -> bool;
 }
 
 /// An entry of the list of allowed servers is no address.
@@ -76,6 +82,12 @@ impl Trust {
             }
         }
         Ok(self)
+    }
+
+    /// Whether nothing but this list counts.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.none
     }
 
     /// Whether a token may be sent to this server.

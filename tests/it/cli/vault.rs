@@ -142,7 +142,8 @@ fn a_file_that_fails_leaves_the_others_alone() {
     let other = if &sealed[enc..=enc] == "A" { "B" } else { "A" };
     sandbox.write("f2.yaml", &format!("{}{other}{}", &sealed[..enc], &sealed[enc + 1..]));
     let failed = run(&sandbox, &["decrypt", "--output-dir", "plain"], &names).fails(1);
-    let why = "message authentication failed: another key made it, or it was changed";
+    let why =
+        "message authentication failed: another key or another context made it, or it was changed";
     assert!(failed.contains("f2.yaml") && failed.contains(why), "{failed}");
     for index in [0, 1, 3, 4] {
         let plain = sandbox.read(&format!("plain/f{index}.yaml"));
