@@ -55,7 +55,7 @@ impl KnownServers {
         }
         new.extend_from_slice(format!("{server}\n").as_bytes());
         let before = old.as_deref().map_or(Before::Nothing, Before::Content);
-        replace(&self.path, &new, before).map_err(|error| problem(&error))?;
+        drop(replace(&self.path, &new, before).map_err(|error| problem(&error))?);
         Ok(shown)
     }
 }

@@ -26,6 +26,8 @@ mod review;
 mod set;
 mod since;
 mod start;
+#[cfg(feature = "vault")]
+mod strangers;
 mod stumbles;
 mod terminal;
 #[cfg(feature = "vault")]

@@ -1,0 +1,87 @@
+//! A server that only a file names: the question at a terminal, and what is remembered of the answer.
+
+use serde_json::json;
+
+use super::Sandbox;
+use super::terminal::end;
+use crate::openbao::{Bao, Recorder};
+
+/// A sealed file of this server, and a user with a token who has named no server.
+fn stranger(bao: &Bao, address: &str) -> Sandbox {
+    let mount = bao.mount();
+    bao.create_key(&mount, "app", json!({}));
+    let uri = format!("{}/v1/{mount}/keys/app", bao.address());
+    let owner = Sandbox::bare()
+        .with("VAULT_ADDR", bao.address())
+        .with("VAULT_TOKEN", bao.root())
+        .with("SOPS_VAULT_URIS", &uri);
+    owner.write("a.yaml", "a: one\n");
+    owner.run(&["encrypt", "-i", "a.yaml"]).ok();
+    let sealed = owner.read("a.yaml").replace(bao.address(), address);
+    let user = Sandbox::bare().with("VAULT_TOKEN", bao.root()).with("NO_COLOR", "1");
+    user.write("a.yaml", &sealed);
+    user
+}
+
+const QUESTION: &str = "Send your Vault token there, now and from now on? [y/N] ";
+
+#[test]
+fn a_yes_is_remembered_for_that_server() {
+    let Some(bao) = Bao::start() else { return };
+    let server = Recorder::before(bao.address());
+    let user = stranger(bao, &server.address());
+    let mut session = user.at_terminal("decrypt a.yaml");
+    let shown = session.exp_string(QUESTION).expect("the question");
+    assert!(shown.ends_with("is named by the file or its rule and not by you.\r\n"), "{shown}");
+    assert!(shown.contains(&server.address()), "{shown}");
+    assert_eq!(server.connections(), 0);
+    session.send_line("y").expect("answered");
+    let (shown, code) = end(session);
+    assert!(shown.contains("note: remembered in ") && shown.contains("a: one"), "{shown}");
+    assert_eq!(code, 0);
+    // From now on without a terminal, for this server and no other.
+    assert_eq!(user.run(&["decrypt", "a.yaml"]).ok(), "a: one\n");
+    let other = Recorder::before(bao.address());
+    user.write("b.yaml", &user.read("a.yaml").replace(&server.address(), &other.address()));
+    user.run(&["decrypt", "b.yaml"]).fails(128);
+    assert_eq!(other.connections(), 0);
+}
+
+#[test]
+fn without_a_yes_nothing_is_sent_and_nothing_remembered() {
+    let Some(bao) = Bao::start() else { return };
+    let server = Recorder::before(bao.address());
+    let user = stranger(bao, &server.address());
+    for answer in ["", "n", "maybe"] {
+        let mut session = user.at_terminal("decrypt a.yaml");
+        session.exp_string(QUESTION).expect("the question");
+        session.send_line(answer).expect("answered");
+        let (shown, code) = end(session);
+        assert!(shown.contains("export VAULT_ADDR="), "{shown}");
+        assert_eq!(code, 128);
+    }
+    user.run(&["decrypt", "a.yaml"]).fails(128);
+    // Nor is anybody asked who has said that no server is good.
+    let (shown, code) =
+        end(user.with("SOPS_HC_VAULT_ALLOWLIST", "none").at_terminal("decrypt a.yaml"));
+    assert!(!shown.contains(QUESTION), "{shown}");
+    assert_eq!((server.connections(), code), (0, 128));
+}
+
+#[test]
+fn a_terminal_is_told_what_weakens_the_connection() {
+    let Some(bao) = Bao::start() else { return };
+    let server = Recorder::before(bao.address());
+    let user = stranger(bao, &server.address())
+        .with("VAULT_ADDR", &server.address())
+        .with("VAULT_SKIP_VERIFY", "1")
+        .with("VAULT_WRAP_TTL", "60s")
+        .with("VAULT_HEADERS", r#"{"x-team":"blue"}"#);
+    let (shown, code) = end(user.at_terminal("decrypt a.yaml"));
+    assert!(shown.contains("note: VAULT_SKIP_VERIFY: no certificate is checked"), "{shown}");
+    assert!(shown.contains("note: VAULT_WRAP_TTL is not used"), "{shown}");
+    assert_eq!(code, 0);
+    let request = server.requests().pop().expect("one");
+    assert_eq!(request.header("x-team"), Some("blue"));
+    assert_eq!(request.header("x-vault-wrap-ttl"), None);
+}
