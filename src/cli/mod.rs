@@ -31,11 +31,14 @@ mod output;
 mod plain;
 mod recipients;
 mod reseal;
+#[cfg(feature = "vault")]
+mod rewrap;
 mod rotate;
 mod rules;
 mod sealing;
 mod set;
 mod target;
+mod tree;
 mod updatekeys;
 mod usage;
 #[cfg(feature = "vault")]
@@ -75,6 +78,8 @@ enum Command {
     Unset(set::UnsetArgs),
     Rotate(rotate::RotateArgs),
     Updatekeys(updatekeys::UpdatekeysArgs),
+    #[cfg(feature = "vault")]
+    Rewrap(rewrap::RewrapArgs),
     Verify(verify::VerifyArgs),
     Reseal(reseal::ResealArgs),
     Recipients(recipients::RecipientsArgs),
@@ -112,6 +117,8 @@ fn dispatch(ctx: &Ctx, command: &Command) -> Result<Exit, Error> {
         Command::Unset(args) => set::run_unset(ctx, args),
         Command::Rotate(args) => rotate::run(ctx, args),
         Command::Updatekeys(args) => updatekeys::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Rewrap(args) => rewrap::run(ctx, args),
         Command::Verify(args) => verify::run(ctx, args),
         Command::Reseal(args) => reseal::run(ctx, args),
         Command::Recipients(args) => recipients::run(ctx, args),

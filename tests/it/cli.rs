@@ -23,6 +23,8 @@ mod peers;
 mod put_back;
 mod readme;
 mod review;
+#[cfg(feature = "vault")]
+mod rewrap;
 mod set;
 mod since;
 mod start;

@@ -13,6 +13,7 @@ pub mod envelope;
 mod http;
 mod queue;
 mod refusal;
+mod rewrap;
 pub mod settings;
 mod token;
 pub mod transit;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub use self::address::{Address, AddressError};
 pub use self::client::{Call, CallError, Client, ClientOptions, Repeat};
 pub use self::http::{Answer, LARGEST, Request, Transport, TransportError};
+pub use self::rewrap::Versions;
 pub use self::token::{TokenError, TokenSource, VaultToken};
 pub use self::trust::{Trust, TrustError};
 
@@ -87,7 +89,10 @@ impl VaultKeys {
         let mut results = Vec::with_capacity(items.len());
         while let Some(part) = parts.pop() {
             match self.send_part(target, part) {
-                Ok(part) => results.extend(part.into_iter().map(|it| it.map_err(refusal::of_item))),
+                Ok(part) => {
+                    let explained = |text| refusal::of_item(target.operation, text);
+                    results.extend(part.into_iter().map(|it| it.map_err(explained)));
+                }
                 Err(Failed::TooMuch(_)) if part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
@@ -106,30 +111,40 @@ impl VaultKeys {
         items: &[Item],
     ) -> Result<Vec<Result<SecretText, String>>, Failed> {
         let body = transit::body(target.operation, items);
-        let path = target.path();
+        let answer = self.call(target, "POST", &target.path(), Some(&body))?;
+        let status = answer.status;
+        match transit::results(target.operation, items.len(), answer.body) {
+            Ok(results) => Ok(results),
+            Err(error) => {
+                let why = refusal::of_answer(&self.client, target, status, &error);
+                // One item that fails inside the server takes a batch to rewrap down with it (Vault API).
+                let whole = target.operation == Operation::Rewrap && status == 500;
+                let too_much = whole || is_too_much(status, &error);
+                Err(if too_much { Failed::TooMuch(why) } else { Failed::Error(why) })
+            }
+        }
+    }
+
+    fn call(
+        &self,
+        target: &Target,
+        method: &'static str,
+        path: &str,
+        body: Option<&[u8]>,
+    ) -> Result<Answer, KeyError> {
         // SOPS has the namespace in the path; then it is not sent a second time.
         let namespace = self.client.options().namespace.as_deref();
         let namespace = namespace.filter(|namespace| !target.is_below(namespace));
         let call = Call {
             server: &target.server,
-            method: "POST",
-            path: &path,
-            body: Some(&body),
+            method,
+            path,
+            body,
             headers: &[],
             namespace,
             repeat: Repeat::Freely,
         };
-        let answer = self.client.call(&call).map_err(|error| refusal::of_call(&error))?;
-        let status = answer.status;
-        match transit::results(target.operation, items.len(), answer.body) {
-            Ok(results) => Ok(results),
-            Err(error) if is_too_much(status, &error) => {
-                Err(Failed::TooMuch(refusal::of_answer(&self.client, target, status, &error)))
-            }
-            Err(error) => {
-                Err(Failed::Error(refusal::of_answer(&self.client, target, status, &error)))
-            }
-        }
+        self.client.call(&call).map_err(|error| refusal::of_call(&error))
     }
 }
 
