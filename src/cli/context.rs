@@ -124,6 +124,13 @@ impl Ctx {
         &self.vault
     }
 
+    /// This keyring in the place of the user's, for the whole run: nothing was opened yet.
+    #[cfg(feature = "vault")]
+    pub(crate) fn use_only(&self, service: Box<dyn KeyService>) {
+        let keyring = Keyring::new(vec![service], self.order.clone());
+        let _ = self.keyring.set(keyring.for_crew(Arc::clone(&self.crew)));
+    }
+
     /// The namespace on servers, which files record.
     pub(crate) fn namespace(&self) -> Option<String> {
         #[cfg(feature = "vault")]

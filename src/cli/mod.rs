@@ -30,6 +30,8 @@ mod open;
 mod output;
 mod plain;
 mod recipients;
+#[cfg(feature = "vault")]
+mod recover;
 mod reseal;
 #[cfg(feature = "vault")]
 mod rewrap;
@@ -79,6 +81,8 @@ enum Command {
     Rotate(rotate::RotateArgs),
     Updatekeys(updatekeys::UpdatekeysArgs),
     #[cfg(feature = "vault")]
+    Recover(Box<recover::RecoverArgs>),
+    #[cfg(feature = "vault")]
     Rewrap(rewrap::RewrapArgs),
     Verify(verify::VerifyArgs),
     Reseal(reseal::ResealArgs),
@@ -117,6 +121,8 @@ fn dispatch(ctx: &Ctx, command: &Command) -> Result<Exit, Error> {
         Command::Unset(args) => set::run_unset(ctx, args),
         Command::Rotate(args) => rotate::run(ctx, args),
         Command::Updatekeys(args) => updatekeys::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Recover(args) => recover::run(ctx, args),
         #[cfg(feature = "vault")]
         Command::Rewrap(args) => rewrap::run(ctx, args),
         Command::Verify(args) => verify::run(ctx, args),

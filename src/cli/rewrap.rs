@@ -14,7 +14,7 @@ use super::error::Error;
 use super::exit::{self, Exit};
 use super::explain::{self, Role};
 use super::input::Input;
-use super::key_diff::{same_key, shown};
+use super::key_diff::shown;
 use super::open::{self, format_name};
 use super::tree;
 use crate::document::Format;
@@ -84,7 +84,8 @@ fn look(ctx: &Ctx, args: &RewrapArgs, path: &Path) -> Result<(EncryptedFile, Wra
 fn with_context(key: &MasterKey, named: &[MasterKey]) -> MasterKey {
     match key {
         MasterKey::Vault { context: None, .. } => {
-            named.iter().find(|it| same_key(it, key)).unwrap_or(key).clone()
+            let same = |it: &&MasterKey| it.kind() == key.kind() && shown(it) == shown(key);
+            named.iter().find(same).unwrap_or(key).clone()
         }
         key => key.clone(),
     }

@@ -22,6 +22,8 @@ mod mistakes;
 mod peers;
 mod put_back;
 mod readme;
+#[cfg(feature = "vault")]
+mod recover;
 mod review;
 #[cfg(feature = "vault")]
 mod rewrap;

@@ -10,6 +10,7 @@
 mod address;
 mod client;
 pub mod envelope;
+mod exported;
 mod http;
 mod queue;
 mod refusal;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 pub use self::address::{Address, AddressError};
 pub use self::client::{Call, CallError, Client, ClientOptions, Repeat};
+pub use self::exported::{ExportError, ExportedKey, ExportedKeys};
 pub use self::http::{Answer, LARGEST, Request, Transport, TransportError};
 pub use self::rewrap::Versions;
 pub use self::token::{TokenError, TokenSource, VaultToken};
