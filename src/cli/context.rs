@@ -139,7 +139,8 @@ impl Ctx {
         return None;
     }
 
-    fn age(&self) -> &Arc<AgeIdentities> {
+    /// The age identities of the user.
+    pub(crate) fn age(&self) -> &Arc<AgeIdentities> {
         let new = || AgeIdentities::new(age_sources(&self.env), Arc::new(Terminal));
         self.age.get_or_init(|| Arc::new(new()))
     }

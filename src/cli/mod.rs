@@ -15,6 +15,10 @@ mod consent;
 mod context;
 mod convert;
 mod decrypt;
+#[cfg(feature = "vault")]
+mod diagnosis;
+#[cfg(feature = "vault")]
+mod doctor;
 mod edit;
 mod encrypt;
 mod error;
@@ -87,6 +91,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     Reseal(reseal::ResealArgs),
     Recipients(recipients::RecipientsArgs),
+    #[cfg(feature = "vault")]
+    Doctor(doctor::DoctorArgs),
     Completion(completion::CompletionArgs),
 }
 
@@ -128,6 +134,8 @@ fn dispatch(ctx: &Ctx, command: &Command) -> Result<Exit, Error> {
         Command::Verify(args) => verify::run(ctx, args),
         Command::Reseal(args) => reseal::run(ctx, args),
         Command::Recipients(args) => recipients::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Doctor(args) => doctor::run(ctx, args),
         Command::Completion(args) => completion::run(ctx, args, Cli::command()),
     }
 }

@@ -13,12 +13,16 @@ use tempfile::TempDir;
 mod bad;
 mod batch;
 mod decrypt;
+#[cfg(feature = "vault")]
+mod doctor;
 mod edit;
 mod encrypt;
 #[cfg(target_os = "linux")]
 mod faults;
 mod keys;
 mod mistakes;
+#[cfg(feature = "vault")]
+mod moving;
 mod peers;
 mod put_back;
 mod readme;

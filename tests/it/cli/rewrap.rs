@@ -84,14 +84,14 @@ fn quotes_blocks_and_groups_stay_as_they_were() {
     let sealed = sandbox.read("a.yaml");
     let enc = apart(&sealed).1.remove(0);
     rotate(bao, &mount, "a");
-    let indent = |block: &str| format!("enc: {block}\n          {enc}");
+    let indent = |block: &str| format!("enc: {block}\n                {enc}");
     for form in [
         format!("enc: '{enc}'"),
         format!("enc: \"{enc}\" # by hand"),
         indent("|"),
         indent("|-"),
         indent(">-"),
-        format!("enc:\n          {enc}"),
+        format!("enc:\n                {enc}"),
     ] {
         let text = sealed.replace(&format!("enc: {enc}"), &form);
         assert_ne!((&form, &text), (&form, &sealed));
@@ -318,7 +318,6 @@ fn one_damaged_rsa_key_does_not_take_the_batch_down() {
     let other = if &sealed[at..=at] == "A" { "B" } else { "A" };
     sandbox.write("f2.yaml", &format!("{}{other}{}", &sealed[..at], &sealed[at + 1..]));
     let said = run(&sandbox, &["rewrap"], &names).fails(1);
-    eprintln!("SAID {said}");
     assert!(said.contains("f2.yaml: cannot rewrap") && said.contains("1 of 4"), "{said}");
     for name in ["f0.yaml", "f1.yaml", "f3.yaml"] {
         assert_eq!(versions(&sandbox.read(name)), ["v2"], "{said}");
