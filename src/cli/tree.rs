@@ -11,7 +11,7 @@ use super::input::{format_of, read_error};
 use crate::crypto::encrypted_value;
 use crate::document::Format;
 use crate::file::{EncryptedFile, FileError};
-use crate::os::fs::{files_below, read};
+use crate::os::fs::{files_below, read_bytes};
 use crate::shown::Show;
 
 /// The files that were named, and in the place of each folder the sealed ones below it.
@@ -45,11 +45,12 @@ pub(crate) fn sealed_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// Whether a file is one to work on; one that cannot be read is: an error about it is better than silence.
 fn is_sealed(path: &Path) -> bool {
-    let Ok(text) = read(path) else { return true };
-    let holds = |part: &str| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some();
+    let Ok(bytes) = read_bytes(path) else { return true };
+    let holds = |part: &str| memchr::memmem::find(&bytes, part.as_bytes()).is_some();
     if !holds("sops") || !holds(encrypted_value::PREFIX) {
         return false;
     }
+    let Ok(text) = String::from_utf8(bytes) else { return true };
     let parsed = EncryptedFile::parse(text, format_of(path, None));
     !matches!(parsed, Err(FileError::NoMetadata))
 }

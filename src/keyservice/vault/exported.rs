@@ -25,7 +25,13 @@ use crate::secret::{DataKey, SecretText};
 pub struct ExportedKey {
     name: String,
     kind: Kind,
-    versions: BTreeMap<u64, SecretText>,
+    versions: BTreeMap<u64, Material>,
+}
+
+/// One version of a key.
+enum Material {
+    Bytes(Zeroizing<Vec<u8>>),
+    Rsa(Box<RsaPrivateKey>),
 }
 
 /// What a key decrypts by.
@@ -70,17 +76,14 @@ impl ExportedKey {
         let name = text(key, "name").ok_or(ExportError::Shape)?;
         let kind = text(key, "type").ok_or(ExportError::Shape)?;
         let listed = key.get_mut("keys").and_then(Value::as_object_mut);
-        let mut versions = BTreeMap::new();
-        let mut is_shaped = true;
+        let mut texts = BTreeMap::new();
         for (version, key) in listed.ok_or(ExportError::Shape)? {
-            match (version.parse(), key.take()) {
-                (Ok(version), Value::String(key)) => {
-                    versions.insert(version, SecretText::new(key));
-                }
-                _ => is_shaped = false,
-            }
+            let (Ok(version), Value::String(key)) = (version.parse(), key.take()) else {
+                return Err(ExportError::Shape);
+            };
+            texts.insert(version, SecretText::new(key));
         }
-        if !is_shaped || versions.is_empty() {
+        if texts.is_empty() {
             return Err(ExportError::Shape);
         }
         let kind = match kind.as_str() {
@@ -91,36 +94,35 @@ impl ExportedKey {
             "rsa-2048" | "rsa-3072" | "rsa-4096" => Kind::Rsa,
             _ => return Err(ExportError::Type(kind)),
         };
-        let key = Self { name, kind, versions };
-        let damaged = key.versions.iter().find(|(_, text)| !key.is_whole(text));
-        damaged.map_or(Ok(()), |(&version, _)| Err(ExportError::Damaged(version)))?;
-        Ok(key)
-    }
-
-    fn is_whole(&self, text: &SecretText) -> bool {
-        match self.kind {
-            Kind::Aead(aead) => transit::decoded(text).is_ok_and(|key| key.len() == aead.key_len()),
-            Kind::Rsa => rsa_key(text).is_some(),
-        }
+        let read = |(version, text): (u64, SecretText)| {
+            let material = match kind {
+                Kind::Aead(aead) => {
+                    let key = transit::decoded(&text).ok();
+                    key.filter(|key| key.len() == aead.key_len()).map(Material::Bytes)
+                }
+                Kind::Rsa => rsa_key(&text).map(Box::new).map(Material::Rsa),
+            };
+            Ok((version, material.ok_or(ExportError::Damaged(version))?))
+        };
+        Ok(Self { name, kind, versions: texts.into_iter().map(read).collect::<Result<_, _>>()? })
     }
 
     /// What a ciphertext of this version holds; a key may be derived by one of these contexts.
-    fn open(&self, text: &SecretText, sealed: &[u8], contexts: &[&str]) -> Option<Opened> {
-        let aead = match self.kind {
-            Kind::Aead(aead) => aead,
-            Kind::Rsa => {
-                return rsa_key(text)?.decrypt(Oaep::new::<Sha256>(), sealed).ok().map(Opened::new);
+    fn open(&self, key: &Material, sealed: &[u8], contexts: &[&str]) -> Option<Opened> {
+        let (aead, key) = match (self.kind, key) {
+            (Kind::Aead(aead), Material::Bytes(key)) => (aead, key),
+            (_, Material::Rsa(key)) => {
+                return key.decrypt(Oaep::new::<Sha256>(), sealed).ok().map(Opened::new);
             }
+            (Kind::Rsa, Material::Bytes(_)) => return None,
         };
-        let key = transit::decoded(text).ok()?;
         // What is exported does not say whether it is derived; a wrong guess opens nothing.
         let by = |context: &&str| {
             let (context, len) = (context.as_bytes(), aead.key_len());
             let open = |key: Opened| aead.open(&key, sealed);
-            open(derived(&key, context, len))
-                .or_else(|| open(derived_by_counter(&key, context, len)))
+            open(derived(key, context, len)).or_else(|| open(derived_by_counter(key, context, len)))
         };
-        aead.open(&key, sealed).or_else(|| contexts.iter().find_map(by))
+        aead.open(key, sealed).or_else(|| contexts.iter().find_map(by))
     }
 }
 
@@ -161,11 +163,11 @@ impl ExportedKeys {
         let contexts: Vec<&str> = contexts.collect();
         let mut problems = Vec::new();
         for key in &self.keys {
-            let Some(text) = key.versions.get(&version) else {
+            let Some(material) = key.versions.get(&version) else {
                 problems.push(key.lacks(version));
                 continue;
             };
-            match key.open(text, &sealed, &contexts) {
+            match key.open(material, &sealed, &contexts) {
                 Some(data_key) => return Ok(DataKey::from_bytes(&data_key)?),
                 None => problems.push(key.does_not_open(version, contexts.is_empty())),
             }

@@ -61,6 +61,35 @@ fn a_tree_moves_from_one_mount_to_another_in_a_request_for_each_group() {
 }
 
 #[test]
+fn an_entry_that_moves_keeps_the_style_of_the_file() {
+    let Some(bao) = Bao::start() else { return };
+    let (old, new) = (bao.mount(), bao.mount());
+    bao.create_key(&old, "a", json!({}));
+    bao.create_key(&new, "a", json!({}));
+    for (name, plain) in [("a.yaml", "a: one\n"), ("a.json", "{\"a\": 1}\n"), ("a.toml", "a = 1\n")]
+    {
+        let sandbox = user(bao.address(), bao.root(), &[(&old, "a")]);
+        sandbox.write(name, plain);
+        sandbox.run(&["encrypt", "-i", name]).ok();
+        let before = sandbox.read(name);
+        sandbox.write(".sops.yaml", &rule(bao.address(), &[(&new, "a")]));
+        assert_eq!(sandbox.run(&["updatekeys", "-y", name]).code, Some(0));
+        let after = sandbox.read(name);
+        let lines = |text: &str| -> Vec<String> {
+            let same = text.lines().filter(|line| !line.contains("mac") && !line.contains("ENC["));
+            let of = |line: &str| line.split(['=', ':']).next().unwrap_or_default().to_owned();
+            same.map(of).collect()
+        };
+        if name != "a.json" {
+            assert_eq!(lines(&after), lines(&before), "{after}");
+        }
+        assert!(after.contains(&new) && !after.contains(&old), "{after}");
+        assert_eq!(sandbox.run(&["verify", name]).ok(), format!("{name}: sealed\n"));
+        assert_eq!(sandbox.run(&["decrypt", name]).ok(), plain);
+    }
+}
+
+#[test]
 fn a_tree_moves_into_a_namespace() {
     let Some(bao) = Bao::start() else { return };
     let team = bao.namespace();
