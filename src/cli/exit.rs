@@ -1,4 +1,4 @@
-//! Exit codes: those of SOPS, which other programs branch on, and three for the seal.
+//! Exit codes: those of SOPS, which other programs branch on, three for the seal, and one for wrapped keys.
 
 /// What a process ends with.
 pub(crate) type Exit = u8;
@@ -31,6 +31,9 @@ pub(crate) const RESPELLED: Exit = 53;
 pub(crate) const RECIPIENTS: Exit = 54;
 /// Another tool wrote the MAC: there is no seal.
 pub(crate) const NO_SEAL: Exit = 55;
+/// `rewrap --check`: an older version of a transit key wraps a data key.
+#[cfg(feature = "vault")]
+pub(crate) const STALE: Exit = 56;
 /// The key path of `--extract` is malformed.
 pub(crate) const INVALID_EXTRACT: Exit = 91;
 /// A file holds no document.

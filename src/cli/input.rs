@@ -126,5 +126,5 @@ pub(crate) fn read_error(error: &ReadError, missing: Exit) -> Error {
 const DASH: &str = "`-` is a name like any other: `decrypt` and `encrypt` read standard input where no \
                     file is named";
 
-/// No command walks through folders.
+/// Of the commands that walk through no folders.
 const DIRECTORY: &str = "name the files in it: `git ls-files '*.yaml'` lists those of a repository";

@@ -15,6 +15,10 @@ mod consent;
 mod context;
 mod convert;
 mod decrypt;
+#[cfg(feature = "vault")]
+mod diagnosis;
+#[cfg(feature = "vault")]
+mod doctor;
 mod edit;
 mod encrypt;
 mod error;
@@ -30,12 +34,17 @@ mod open;
 mod output;
 mod plain;
 mod recipients;
+#[cfg(feature = "vault")]
+mod recover;
 mod reseal;
+#[cfg(feature = "vault")]
+mod rewrap;
 mod rotate;
 mod rules;
 mod sealing;
 mod set;
 mod target;
+mod tree;
 mod updatekeys;
 mod usage;
 #[cfg(feature = "vault")]
@@ -75,9 +84,15 @@ enum Command {
     Unset(set::UnsetArgs),
     Rotate(rotate::RotateArgs),
     Updatekeys(updatekeys::UpdatekeysArgs),
+    #[cfg(feature = "vault")]
+    Recover(Box<recover::RecoverArgs>),
+    #[cfg(feature = "vault")]
+    Rewrap(rewrap::RewrapArgs),
     Verify(verify::VerifyArgs),
     Reseal(reseal::ResealArgs),
     Recipients(recipients::RecipientsArgs),
+    #[cfg(feature = "vault")]
+    Doctor(doctor::DoctorArgs),
     Completion(completion::CompletionArgs),
 }
 
@@ -112,9 +127,15 @@ fn dispatch(ctx: &Ctx, command: &Command) -> Result<Exit, Error> {
         Command::Unset(args) => set::run_unset(ctx, args),
         Command::Rotate(args) => rotate::run(ctx, args),
         Command::Updatekeys(args) => updatekeys::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Recover(args) => recover::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Rewrap(args) => rewrap::run(ctx, args),
         Command::Verify(args) => verify::run(ctx, args),
         Command::Reseal(args) => reseal::run(ctx, args),
         Command::Recipients(args) => recipients::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Doctor(args) => doctor::run(ctx, args),
         Command::Completion(args) => completion::run(ctx, args, Cli::command()),
     }
 }

@@ -13,6 +13,7 @@ use super::key_diff::{same_groups, same_key, shown};
 use super::open::{self, Opened, ReadArgs, Trust};
 use super::sealing;
 use super::target::{Target, TargetArgs};
+use super::tree;
 use crate::config::parse_keys;
 use crate::file::RotateOptions;
 use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey};
@@ -24,7 +25,7 @@ use crate::shown::Show;
 /// the recipients without the key, unless the creation rule names exactly these.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct RotateArgs {
-    /// Files to rotate
+    /// Files to rotate, or folders: every sealed file below
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
@@ -55,11 +56,12 @@ pub(crate) fn run(ctx: &Ctx, args: &RotateArgs) -> Result<Exit, Error> {
     if args.files.is_empty() {
         return Err(Error::new(exit::NO_FILE, "no file specified: rotate takes FILE"));
     }
-    let target = args.target.resolve(&args.files)?;
+    let files = tree::files(&args.files)?;
+    let target = args.target.resolve(&files)?;
     ctx.rules()?;
     let changes = Changes::new(ctx, args)?;
     let work = |path: &Path| rotate(ctx, args, &changes, &target, path);
-    Ok(target.run(ctx, &args.files, work))
+    Ok(target.run(ctx, &files, work))
 }
 
 /// Keys to add and to remove.

@@ -13,6 +13,7 @@ use super::key_diff;
 use super::open::{self, Opened, ReadArgs, Trust};
 use super::rules::{Lookup, Rule};
 use super::sealing::{check, no_config, no_match, wrap};
+use super::tree;
 use crate::keys::{KeyGroup, MasterKey};
 use crate::metadata::Metadata;
 use crate::shown::Show;
@@ -22,7 +23,7 @@ use crate::shown::Show;
 /// The data key and every value stay as they are. Shows what would change and asks, unless --yes.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct UpdatekeysArgs {
-    /// Files to update
+    /// Files to update, or folders: every sealed file below
     pub(crate) files: Vec<PathBuf>,
     /// Do not ask
     #[arg(short, long)]
@@ -40,8 +41,9 @@ pub(crate) fn run(ctx: &Ctx, args: &UpdatekeysArgs) -> Result<Exit, Error> {
     if args.files.is_empty() {
         return Err(Error::new(exit::NO_FILE, "no file specified: updatekeys takes FILE..."));
     }
+    let files = tree::files(&args.files)?;
     let order = if args.yes { Order::SideBySide } else { Order::InTurn };
-    Ok(batch::run(ctx, &args.files, order, |path| update(ctx, args, path)))
+    Ok(batch::run(ctx, &files, order, |path| update(ctx, args, path)))
 }
 
 fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> {

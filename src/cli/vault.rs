@@ -33,7 +33,8 @@ impl Vault {
         Ok(self.keys()?.client())
     }
 
-    fn keys(&self) -> Result<&VaultKeys, KeyError> {
+    /// The transit keys; their settings are read now.
+    pub(crate) fn keys(&self) -> Result<&VaultKeys, KeyError> {
         let keys = self.keys.get_or_init(|| {
             let name = "SOPS_HC_VAULT_ALLOWLIST";
             let variable = |name| {

@@ -10,3 +10,5 @@ pub mod mac;
 pub mod notes;
 pub mod path;
 pub mod seal;
+#[cfg(feature = "vault")]
+pub mod wrapped;

@@ -116,6 +116,13 @@ fn next_change(doc: &Document, node: NodeId, tree: &Tree) -> Result<Option<Edits
         }
         (NodeKind::List, Tree::List(items)) => {
             let paired = pairing(doc, node, items);
+            // One that comes takes the style of those that go: a list without items has none.
+            if !paired.is_empty()
+                && paired.iter().all(Option::is_none)
+                && let Some(first) = items.first()
+            {
+                return Ok(Some(doc.insert(node, None, first)?));
+            }
             for (item, new) in doc.items(node).zip(&paired) {
                 match new {
                     None => return Ok(Some(doc.remove(item))),

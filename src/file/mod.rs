@@ -19,6 +19,7 @@ mod open;
 mod outcome;
 mod plain_check;
 mod removal;
+mod rewrap;
 mod rotate;
 mod seal;
 mod sealed_check;

@@ -13,16 +13,24 @@ use tempfile::TempDir;
 mod bad;
 mod batch;
 mod decrypt;
+#[cfg(feature = "vault")]
+mod doctor;
 mod edit;
 mod encrypt;
 #[cfg(target_os = "linux")]
 mod faults;
 mod keys;
 mod mistakes;
+#[cfg(feature = "vault")]
+mod moving;
 mod peers;
 mod put_back;
 mod readme;
+#[cfg(feature = "vault")]
+mod recover;
 mod review;
+#[cfg(feature = "vault")]
+mod rewrap;
 mod set;
 mod since;
 mod start;

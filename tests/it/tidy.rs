@@ -37,7 +37,7 @@ const NEIGHBOURS: [(&str, &str); 5] = [
 ];
 
 /// A third-party crate is named in these rooms and nowhere else.
-const CRATES: [(&str, &[&str]); 28] = [
+const CRATES: [(&str, &[&str]); 30] = [
     ("aes", &["keyservice"]),
     ("aes_gcm", &["crypto"]),
     ("age", &["keyservice"]),
@@ -45,6 +45,7 @@ const CRATES: [(&str, &[&str]); 28] = [
     ("base64_simd", &["crypto"]),
     ("bytes", &["os"]),
     ("cbc", &["keyservice"]),
+    ("chacha20poly1305", &["crypto"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("getrandom", &["secret"]),
@@ -55,6 +56,7 @@ const CRATES: [(&str, &[&str]); 28] = [
     ("regex", &["policy"]),
     ("reqwest", &["os"]),
     ("rpassword", &["os"]),
+    ("rsa", &["keyservice"]),
     ("rustix", &["os"]),
     ("rustls", &["os"]),
     ("serde_json", &["document", "keyservice"]),

@@ -94,6 +94,31 @@ impl AgeIdentities {
         Some(own)
     }
 
+    /// Every place where identities are looked for, and what is there. Nobody is asked and no command is
+    /// run.
+    #[must_use]
+    pub fn places(&self) -> Vec<Looked> {
+        let outcome = |source: &IdentitySource| match source.reading() {
+            Reading::PerRecipient => "a command, run when it is needed".to_owned(),
+            Reading::Once => match &*source.parsed("") {
+                Parsed::Absent => "not there".to_owned(),
+                Parsed::Failed(problem) => problem.clone(),
+                Parsed::Identities(identities) => match identities.all_recipients() {
+                    Some(recipients) => recipients.collect::<Vec<_>>().join(", "),
+                    None => "identities that do not tell their recipients".to_owned(),
+                },
+                Parsed::Ssh(_) => "an SSH key".to_owned(),
+                Parsed::Locked(_) => "locked with a passphrase".to_owned(),
+            },
+        };
+        let place = |source: &IdentitySource| Looked {
+            name: source.name().to_owned(),
+            location: source.location().to_owned(),
+            outcome: outcome(source),
+        };
+        self.sources.iter().map(place).collect()
+    }
+
     /// Wraps a data key, or a share of one, for one recipient: an armored age file.
     ///
     /// # Errors

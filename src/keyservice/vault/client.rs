@@ -358,7 +358,8 @@ impl Client {
 fn wait_after(answer: &Answer, attempt: u32) -> Option<Duration> {
     // A batch that failed inside says so with a status, and would fail again.
     let holds_results = memchr::memmem::find(&answer.body, b"\"batch_results\"").is_some();
-    let parsed = memchr::memmem::find(&answer.body, b"failed to parse").is_some();
+    let says = |text: &str| memchr::memmem::find(&answer.body, text.as_bytes()).is_some();
+    let parsed = says("failed to parse") || says(super::RSA_FAULT);
     match answer.status {
         412 | 429 | 500 | 502..=599 if !holds_results && !parsed => {
             let seconds = answer.retry_after.as_deref().and_then(|text| text.trim().parse().ok());

@@ -12,10 +12,13 @@ mod address;
 pub mod auth;
 mod client;
 pub mod envelope;
+mod exported;
 mod http;
+mod inspect;
 mod queue;
 mod rate;
 mod refusal;
+mod rewrap;
 pub mod settings;
 mod token;
 pub mod transit;
@@ -25,8 +28,11 @@ use std::sync::Arc;
 
 pub use self::address::{Address, AddressError};
 pub use self::client::{Call, CallError, Client, ClientOptions, RedirectError, Repeat};
+pub use self::exported::{ExportError, ExportedKey, ExportedKeys};
 pub use self::http::{Answer, LARGEST, Request, Transport, TransportError};
+pub use self::inspect::{Capabilities, Health, TokenState};
 pub use self::rate::{Rate, RateError};
+pub use self::rewrap::Versions;
 pub use self::token::{TokenError, TokenSource, VaultToken};
 pub use self::trust::{Asker, Trust, TrustError};
 
@@ -98,7 +104,10 @@ impl VaultKeys {
         let mut results = Vec::with_capacity(items.len());
         while let Some(part) = parts.pop() {
             match self.send_part(target, part) {
-                Ok(part) => results.extend(part.into_iter().map(|it| it.map_err(refusal::of_item))),
+                Ok(part) => {
+                    let explained = |text| refusal::of_item(target.operation, text);
+                    results.extend(part.into_iter().map(|it| it.map_err(explained)));
+                }
                 Err(Failed::TooMuch(_)) if part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
@@ -117,20 +126,7 @@ impl VaultKeys {
         items: &[Item],
     ) -> Result<Vec<Result<SecretText, String>>, Failed> {
         let body = transit::body(target.operation, items);
-        let path = target.path();
-        // SOPS has the namespace in the path; then it is not sent a second time.
-        let namespace = self.client.options().namespace.as_deref();
-        let namespace = namespace.filter(|namespace| !target.is_below(namespace));
-        let call = Call {
-            server: &target.server,
-            method: "POST",
-            path: &path,
-            body: Some(&body),
-            headers: &[],
-            namespace,
-            repeat: Repeat::Freely,
-        };
-        let answer = self.client.call(&call).map_err(|error| {
+        let answer = self.call(target, "POST", &target.path(), Some(&body)).map_err(|error| {
             let failed = refusal::of_call(&error);
             match error {
                 CallError::Transport(TransportError::TooLong) => Failed::TooMuch(failed),
@@ -140,13 +136,34 @@ impl VaultKeys {
         let status = answer.status;
         match transit::results(target.operation, items.len(), answer.body) {
             Ok(results) => Ok(results),
-            Err(error) if is_too_much(status, &error) => {
-                Err(Failed::TooMuch(refusal::of_answer(&self.client, target, status, &error)))
-            }
             Err(error) => {
-                Err(Failed::Error(refusal::of_answer(&self.client, target, status, &error)))
+                let why = refusal::of_answer(&self.client, target, status, &error);
+                let too_much = is_too_much(status, &error) || is_of_one(target.operation, &error);
+                Err(if too_much { Failed::TooMuch(why) } else { Failed::Error(why) })
             }
         }
+    }
+
+    fn call(
+        &self,
+        target: &Target,
+        method: &'static str,
+        path: &str,
+        body: Option<&[u8]>,
+    ) -> Result<Answer, CallError> {
+        // SOPS has the namespace in the path; then it is not sent a second time.
+        let namespace = self.client.options().namespace.as_deref();
+        let namespace = namespace.filter(|namespace| !target.is_below(namespace));
+        let call = Call {
+            server: &target.server,
+            method,
+            path,
+            body,
+            headers: &[],
+            namespace,
+            repeat: Repeat::Freely,
+        };
+        self.client.call(&call)
     }
 }
 
@@ -169,6 +186,16 @@ fn is_too_much(status: u16, error: &AnswerError) -> bool {
         AnswerError::Shape | AnswerError::Ignored(_) => false,
     }
 }
+
+/// One item that fails inside the server takes a batch to rewrap down with it (Vault API).
+fn is_of_one(operation: Operation, error: &AnswerError) -> bool {
+    let fails = |text: &String| text.contains(RSA_FAULT);
+    operation == Operation::Rewrap
+        && matches!(error, AnswerError::Refused(texts) if texts.iter().any(fails))
+}
+
+/// Part of what a server says with a status of 500, and would say again.
+const RSA_FAULT: &str = "RSA decrypt";
 
 impl Target {
     /// Where items of a key go; nothing, if what names the key is none.
@@ -257,18 +284,14 @@ impl KeyService for VaultKeys {
         let MasterKey::Vault { address, engine_path, key_name, context } = key.key() else {
             return None;
         };
-        // One file must not make a request that all files share too large.
-        if key.enc().len() > LONGEST || context.as_ref().is_some_and(|it| it.len() > LONGEST) {
-            let problem = format!("more than {LONGEST} bytes");
-            return Some(Err(KeyError::Malformed { problem }));
-        }
-        if !transit::is_ciphertext(key.enc()) {
-            let problem = "it is no ciphertext of a transit engine (vault:v1:…)".to_owned();
+        // A literal block ends with a line break, which the server passes over as well.
+        let enc = key.enc().trim_end();
+        if let Some(problem) = damage(enc, context.as_deref()) {
             return Some(Err(KeyError::Malformed { problem }));
         }
         let target =
             Target::new(Operation::Decrypt, address, engine_path, key_name, context.is_some());
-        let text = SecretText::new(key.enc().to_owned());
+        let text = SecretText::new(enc.to_owned());
         let item = target.map(|target| (target, Item { text, context: context.clone() }));
         self.ask(vec![item]).pop().map(|result| result.and_then(|text| unwrapped(&text)))
     }
@@ -276,6 +299,16 @@ impl KeyService for VaultKeys {
 
 /// Bytes of a ciphertext or a context: six times what an RSA key of 4,096 bits makes of a data key.
 const LONGEST: usize = 4_096;
+
+/// What is wrong with a wrapped key before any server sees it. One file must not make a request that all
+/// files share too large.
+fn damage(enc: &str, context: Option<&str>) -> Option<String> {
+    if enc.len() > LONGEST || context.is_some_and(|context| context.len() > LONGEST) {
+        return Some(format!("more than {LONGEST} bytes"));
+    }
+    let is_none = !transit::is_ciphertext(enc);
+    is_none.then(|| "it is no ciphertext of a transit engine (vault:v1:…)".to_owned())
+}
 
 /// The wrapped key that the server gave.
 fn wrapped(result: Result<SecretText, KeyError>) -> Result<String, KeyError> {

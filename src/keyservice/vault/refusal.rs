@@ -1,7 +1,7 @@
 //! What the user is told when a server did not do what it was asked for.
 
 use super::client::{CallError, Client};
-use super::transit::AnswerError;
+use super::transit::{AnswerError, Operation};
 use super::{KeyError, Target};
 
 fn failed(problem: String) -> KeyError {
@@ -14,8 +14,11 @@ pub(super) fn no_result() -> KeyError {
 }
 
 /// One item of a batch.
-pub(super) fn of_item(text: String) -> KeyError {
-    let hint = HINTS.iter().find(|(part, _)| text.contains(part)).map(|(_, hint)| *hint);
+pub(super) fn of_item(operation: Operation, text: String) -> KeyError {
+    let hint = match operation {
+        Operation::Rewrap if text.contains("message authentication failed") => Some(REWRAP),
+        _ => HINTS.iter().find(|(part, _)| text.contains(part)).map(|(_, hint)| *hint),
+    };
     failed(match hint {
         Some(hint) => format!("{text}: {hint}"),
         None => text,
@@ -66,6 +69,10 @@ fn denied(client: &Client, target: &Target) -> String {
         None => "there is no token: set VAULT_TOKEN, or log in".to_owned(),
     }
 }
+
+/// Rewrap takes no associated data (Vault API).
+const REWRAP: &str = "another key made it, it was changed, or it was wrapped with associated data, which \
+                      cannot be rewrapped: `waxseal rotate` wraps anew";
 
 /// Texts of servers that say too little. Texts are no API: they improve a message and decide nothing.
 const HINTS: [(&str, &str); 9] = [

@@ -19,6 +19,8 @@ pub enum Operation {
     Encrypt,
     /// Ciphertext to plaintext.
     Decrypt,
+    /// Ciphertext to ciphertext of the newest version of the key.
+    Rewrap,
 }
 
 impl Operation {
@@ -28,19 +30,20 @@ impl Operation {
         match self {
             Self::Encrypt => "encrypt",
             Self::Decrypt => "decrypt",
+            Self::Rewrap => "rewrap",
         }
     }
 
     fn input(self) -> &'static str {
         match self {
             Self::Encrypt => "plaintext",
-            Self::Decrypt => "ciphertext",
+            Self::Decrypt | Self::Rewrap => "ciphertext",
         }
     }
 
     fn output(self) -> &'static str {
         match self {
-            Self::Encrypt => "ciphertext",
+            Self::Encrypt | Self::Rewrap => "ciphertext",
             Self::Decrypt => "plaintext",
         }
     }

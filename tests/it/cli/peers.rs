@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Run, Sandbox};
 
 /// The program of this name among the peers.
-fn peer(name: &str) -> Option<PathBuf> {
+pub(super) fn peer(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os("WAXSEAL_PEERS")?).join(name);
     path.is_file().then_some(path)
 }

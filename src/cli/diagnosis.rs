@@ -1,0 +1,297 @@
+//! What `doctor` found, for people and for scripts.
+//!
+//! Invariants: both say the same; no token, no identity and no value of a file is in it; what a file or a
+//! server chose moves no cursor.
+
+use std::fmt::Write as _;
+
+use super::error::{Error, shorten};
+use super::exit;
+use crate::document::{Document, Format};
+use crate::keyservice::Looked;
+use crate::keyservice::age::NOT_SET;
+use crate::keyservice::vault::{Capabilities, Health, TokenState};
+use crate::shown::Show;
+use crate::value::{Scalar, Tree};
+
+/// Everything.
+#[derive(Default)]
+pub(crate) struct Diagnosis {
+    /// The configuration, and what led to it.
+    pub(crate) configuration: Option<(String, &'static str)>,
+    /// Variables that are set, and what they say; secrets not.
+    pub(crate) settings: Vec<(&'static str, String)>,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) identities: Vec<Looked>,
+    pub(crate) files: Vec<File>,
+    /// What does not work.
+    pub(crate) problems: Vec<String>,
+}
+
+/// A server that is named anywhere.
+pub(crate) struct Server {
+    pub(crate) address: String,
+    /// Variables, rules and files.
+    pub(crate) named_by: Vec<String>,
+    /// Why nothing was asked.
+    pub(crate) not_asked: Option<String>,
+    pub(crate) tls: &'static str,
+    pub(crate) health: Option<Health>,
+    /// Where the token comes from.
+    pub(crate) token_source: Option<String>,
+    pub(crate) token: Option<Result<TokenState, String>>,
+    /// The keys of the server that are named, and what the token may do with each.
+    pub(crate) keys: Vec<(String, Option<Capabilities>)>,
+}
+
+/// A file, and who opens it.
+pub(crate) struct File {
+    pub(crate) name: String,
+    /// Each entry, by kind and name, and why it does not open the file.
+    pub(crate) entries: Vec<(&'static str, String, Option<String>)>,
+    /// Why it could not be looked at.
+    pub(crate) problem: Option<String>,
+}
+
+impl File {
+    pub(crate) fn opens(&self) -> bool {
+        self.problem.is_none() && self.entries.iter().any(|(_, _, problem)| problem.is_none())
+    }
+}
+
+impl Diagnosis {
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::new();
+        let mut line = |text: &str| {
+            out.push_str(text);
+            out.push('\n');
+        };
+        line("configuration");
+        match &self.configuration {
+            Some((path, from)) => line(&format!("  {path} ({from})")),
+            None => line("  no .sops.yaml here or above"),
+        }
+        for (name, value) in &self.settings {
+            line(&format!("  {name}: {value}"));
+        }
+        for server in &self.servers {
+            server.text().lines().for_each(&mut line);
+        }
+        line("identities");
+        let found: Vec<_> = self.identities.iter().filter(|it| it.outcome != NOT_SET).collect();
+        for Looked { name, location, outcome } in found {
+            let place = match location.as_str() {
+                "" => name.clone(),
+                location if location == name => name.clone(),
+                location => format!("{name} ({location})"),
+            };
+            line(&format!("  {place}: {outcome}"));
+        }
+        line("files");
+        for file in &self.files {
+            let word = match (&file.problem, file.opens()) {
+                (Some(problem), _) => problem.as_str(),
+                (None, true) => "can be opened",
+                (None, false) => "cannot be opened",
+            };
+            line(&format!("  {}: {word}", file.name));
+            for (kind, key, problem) in &file.entries {
+                let word =
+                    problem.as_deref().map_or("opens it".to_owned(), |it| it.replace('\n', " "));
+                line(&format!("    {kind} {}: {word}", shorten(key)));
+            }
+        }
+        if self.files.is_empty() {
+            line("  none is sealed here");
+        }
+        out
+    }
+
+    /// For scripts.
+    pub(crate) fn json(&self) -> Result<String, Error> {
+        let configuration = match &self.configuration {
+            Some((path, from)) => map(vec![("file", text(path)), ("from", text(from))]),
+            None => null(),
+        };
+        let setting = |(name, value): &(&'static str, String)| {
+            map(vec![("name", text(name)), ("value", text(value))])
+        };
+        let identity = |it: &Looked| {
+            let fields = [("name", &it.name), ("location", &it.location), ("found", &it.outcome)];
+            map(fields.map(|(name, value)| (name, text(value))).to_vec())
+        };
+        let tree = map(vec![
+            ("ok", bool(self.problems.is_empty())),
+            ("configuration", configuration),
+            ("settings", list(&self.settings, setting)),
+            ("servers", list(&self.servers, Server::tree)),
+            ("identities", list(&self.identities, identity)),
+            ("files", list(&self.files, File::tree)),
+            ("problems", list(&self.problems, |it| text(it))),
+        ]);
+        Document::emit(&tree, Format::Json).map_err(|error| Error::of(exit::CANNOT_EXPRESS, &error))
+    }
+}
+
+impl Server {
+    fn text(&self) -> String {
+        let mut out = format!("server {} ({})\n", self.address.shown(), self.named_by.join(", "));
+        if let Some(why) = &self.not_asked {
+            let _ = writeln!(out, "  not asked: {why}");
+        }
+        if let Some(health) = &self.health {
+            let version =
+                health.version.as_ref().map_or(String::new(), |it| format!(", version {it}"));
+            let cluster =
+                health.cluster.as_ref().map_or(String::new(), |it| format!(", cluster {it}"));
+            let _ = writeln!(out, "  {}{version}{cluster}, {}", health.state, self.tls);
+        }
+        let source = self.token_source.as_deref();
+        match (&self.token, source) {
+            (Some(Ok(token)), source) => {
+                let source = source.unwrap_or("the Agent");
+                let _ = writeln!(out, "  token of {source}: {}", state(token));
+            }
+            (Some(Err(why)), Some(source)) => {
+                let _ = writeln!(out, "  token of {source}: {why}");
+            }
+            (Some(Err(_)), None) => out.push_str("  no token\n"),
+            (None, _) => {}
+        }
+        for (key, capabilities) in &self.keys {
+            let _ = match capabilities {
+                Some(it) => writeln!(out, "  {}: {}", key.shown(), words(it)),
+                None => writeln!(out, "  {}", key.shown()),
+            };
+        }
+        out
+    }
+
+    fn tree(&self) -> Tree {
+        let health = self.health.as_ref();
+        let token = match &self.token {
+            Some(Ok(token)) => map(vec![
+                ("source", optional(self.token_source.as_deref())),
+                ("alive", bool(true)),
+                ("ttl", number(token.ttl)),
+                ("uses", number(token.uses)),
+                ("policies", list(&token.policies, |it| text(it))),
+                ("namespace", text(&token.namespace)),
+                ("renewable", bool(token.renewable)),
+            ]),
+            Some(Err(problem)) => map(vec![
+                ("source", optional(self.token_source.as_deref())),
+                ("alive", bool(false)),
+                ("problem", text(problem)),
+            ]),
+            None => null(),
+        };
+        let key = |(key, capabilities): &(String, Option<Capabilities>)| {
+            let mut fields = vec![("key", text(key))];
+            for (action, may) in capabilities.iter().flat_map(|it| &it.allowed) {
+                fields.push((if *action == "keys" { "read" } else { action }, bool(*may)));
+            }
+            map(fields)
+        };
+        map(vec![
+            ("address", text(&self.address)),
+            ("named_by", list(&self.named_by, |it| text(it))),
+            ("asked", bool(self.not_asked.is_none())),
+            ("problem", optional(self.not_asked.as_deref())),
+            ("usable", bool(health.is_some_and(|it| it.is_usable))),
+            ("state", optional(health.map(|it| it.state.as_str()))),
+            ("version", optional(health.and_then(|it| it.version.as_deref()))),
+            ("cluster", optional(health.and_then(|it| it.cluster.as_deref()))),
+            ("tls", text(self.tls)),
+            ("token", token),
+            ("keys", list(&self.keys, key)),
+        ])
+    }
+}
+
+impl File {
+    fn tree(&self) -> Tree {
+        let entry = |(kind, key, problem): &(&'static str, String, Option<String>)| {
+            map(vec![
+                ("kind", text(kind)),
+                ("key", text(key)),
+                ("opens", bool(problem.is_none())),
+                ("problem", optional(problem.as_deref())),
+            ])
+        };
+        map(vec![
+            ("file", text(&self.name)),
+            ("opens", bool(self.opens())),
+            ("problem", optional(self.problem.as_deref())),
+            ("entries", list(&self.entries, entry)),
+        ])
+    }
+}
+
+/// `alive, 31 minutes left, policies app, default`.
+fn state(token: &TokenState) -> String {
+    let mut words = match token.ttl {
+        None => "alive, does not expire".to_owned(),
+        Some(seconds) => format!("alive, {} left", duration(seconds)),
+    };
+    if let Some(uses) = token.uses {
+        let _ = write!(words, ", {uses} uses left");
+    }
+    if !token.namespace.is_empty() {
+        let _ = write!(words, ", of namespace {}", token.namespace);
+    }
+    let _ = write!(words, ", policies {}", token.policies.join(", "));
+    words
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} seconds"),
+        120..7_200 => format!("{} minutes", seconds / 60),
+        7_200..172_800 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn words(capabilities: &Capabilities) -> String {
+    let listed = |wanted: bool| -> Vec<&str> {
+        let word = |action: &'static str| if action == "keys" { "read the key" } else { action };
+        let of = capabilities.allowed.iter().filter(|(_, may)| *may == wanted);
+        of.map(|(action, _)| word(action)).collect()
+    };
+    match (listed(true), listed(false)) {
+        (may, not) if may.is_empty() => format!("may not {}", not.join(", ")),
+        (may, not) if not.is_empty() => format!("may {}", may.join(", ")),
+        (may, not) => format!("may {}; may not {}", may.join(", "), not.join(", ")),
+    }
+}
+
+fn map(fields: Vec<(&'static str, Tree)>) -> Tree {
+    Tree::Map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn list<T>(items: &[T], tree: impl Fn(&T) -> Tree) -> Tree {
+    Tree::List(items.iter().map(tree).collect())
+}
+
+fn text(text: &str) -> Tree {
+    Tree::str(text)
+}
+
+fn optional(it: Option<&str>) -> Tree {
+    it.map_or_else(null, text)
+}
+
+fn number(it: Option<u64>) -> Tree {
+    let number = it.and_then(|it| i64::try_from(it).ok());
+    number.map_or_else(null, |it| Tree::Scalar(Scalar::int(it)))
+}
+
+fn bool(value: bool) -> Tree {
+    Tree::Scalar(Scalar::bool(value))
+}
+
+fn null() -> Tree {
+    Tree::Scalar(Scalar::null())
+}
