@@ -53,6 +53,8 @@ pub(crate) struct Ctx {
     order: DecryptionOrder,
     age: OnceLock<Arc<AgeIdentities>>,
     keyring: OnceLock<Keyring>,
+    #[cfg(feature = "vault")]
+    vault: Arc<super::vault::Vault>,
     /// Those who work on the files of this run.
     pub(crate) crew: Arc<Crew>,
 }
@@ -75,8 +77,20 @@ impl Ctx {
             None => DecryptionOrder::default(),
         };
         let (rules, age, keyring) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        let (env, crew) = (Arc::new(env), Arc::default());
-        Ok(Self { env, out, cwd, config, rules, order, age, keyring, crew })
+        let (env, crew): (Arc<Env>, Arc<Crew>) = (Arc::new(env), Arc::default());
+        Ok(Self {
+            #[cfg(feature = "vault")]
+            vault: Arc::new(super::vault::Vault::new(Arc::clone(&env), Arc::clone(&crew))),
+            env,
+            out,
+            cwd,
+            config,
+            rules,
+            order,
+            age,
+            keyring,
+            crew,
+        })
     }
 
     /// The creation rules.
@@ -98,10 +112,16 @@ impl Ctx {
             let services: Vec<Box<dyn KeyService>> = vec![
                 Box::new(Arc::clone(self.age())),
                 #[cfg(feature = "vault")]
-                Box::new(super::vault::Vault::new(Arc::clone(&self.env), Arc::clone(&self.crew))),
+                Box::new(Arc::clone(&self.vault)),
             ];
             Keyring::new(services, self.order.clone()).for_crew(Arc::clone(&self.crew))
         })
+    }
+
+    /// The transit keys of this run.
+    #[cfg(feature = "vault")]
+    pub(crate) fn vault(&self) -> &super::vault::Vault {
+        &self.vault
     }
 
     /// The namespace on servers, which files record.

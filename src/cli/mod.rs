@@ -26,9 +26,15 @@ mod input;
 mod integrity;
 mod key_diff;
 mod keygen;
+#[cfg(feature = "vault")]
+mod kv;
 mod open;
 mod output;
 mod plain;
+#[cfg(feature = "vault")]
+mod publish;
+#[cfg(feature = "vault")]
+mod pull;
 mod recipients;
 mod reseal;
 mod rotate;
@@ -75,6 +81,10 @@ enum Command {
     Unset(set::UnsetArgs),
     Rotate(rotate::RotateArgs),
     Updatekeys(updatekeys::UpdatekeysArgs),
+    #[cfg(feature = "vault")]
+    Publish(publish::PublishArgs),
+    #[cfg(feature = "vault")]
+    Pull(pull::PullArgs),
     Verify(verify::VerifyArgs),
     Reseal(reseal::ResealArgs),
     Recipients(recipients::RecipientsArgs),
@@ -112,6 +122,10 @@ fn dispatch(ctx: &Ctx, command: &Command) -> Result<Exit, Error> {
         Command::Unset(args) => set::run_unset(ctx, args),
         Command::Rotate(args) => rotate::run(ctx, args),
         Command::Updatekeys(args) => updatekeys::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Publish(args) => publish::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Pull(args) => pull::run(ctx, args),
         Command::Verify(args) => verify::run(ctx, args),
         Command::Reseal(args) => reseal::run(ctx, args),
         Command::Recipients(args) => recipients::run(ctx, args),

@@ -18,6 +18,8 @@ mod encrypt;
 #[cfg(target_os = "linux")]
 mod faults;
 mod keys;
+#[cfg(feature = "vault")]
+mod kv;
 mod mistakes;
 mod peers;
 mod put_back;

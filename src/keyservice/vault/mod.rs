@@ -11,6 +11,7 @@ mod address;
 mod client;
 pub mod envelope;
 mod http;
+pub mod kv;
 mod queue;
 mod refusal;
 pub mod settings;

@@ -16,12 +16,14 @@ mod target;
 mod temp;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod write;
 
 pub use self::folder::{FolderError, make_folders};
 pub use self::in_place::interrupted_copy;
 pub use self::read::{ReadError, read, read_bytes};
 pub use self::target::{name, place};
+pub use self::walk::files_below;
 pub use self::write::{
     Before, Job, Note, Swept, WriteError, Written, create_private, replace, replace_all,
 };

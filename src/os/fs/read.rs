@@ -110,7 +110,7 @@ fn decode(bytes: Vec<u8>) -> Result<String, ReadError> {
     })
 }
 
-fn of_io(error: io::Error) -> ReadError {
+pub(super) fn of_io(error: io::Error) -> ReadError {
     match error.kind() {
         // A path through a file (`file/x`) names nothing either.
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::NotFound,
