@@ -13,6 +13,8 @@ use tempfile::TempDir;
 mod bad;
 mod batch;
 mod decrypt;
+#[cfg(feature = "vault")]
+mod derived;
 mod edit;
 mod encrypt;
 #[cfg(target_os = "linux")]
