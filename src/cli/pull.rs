@@ -20,7 +20,7 @@ use super::set;
 use crate::crypto::encrypted_value::is_token;
 use crate::document::{Document, Format, NodeKind, Value};
 use crate::file::{self, Prune, TakeError};
-use crate::keyservice::vault::kv::Secret;
+use crate::keyservice::vault::kv::{Engine, Secret};
 use crate::metadata::BLOCK;
 use crate::path::{KeyPath, Step};
 use crate::policy;
@@ -124,7 +124,7 @@ fn secret(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Value, Error> {
     if args.version == Some(0) {
         return Err(wrong("versions begin with 1".to_owned()));
     }
-    if args.version.is_some() && place.engine() == crate::keyservice::vault::kv::Engine::One {
+    if args.version.is_some() && place.engine() == Engine::One {
         return Err(wrong("an engine of version 1 has one version of each secret".to_owned()));
     }
     match place.read(client, args.version).map_err(|error| kv::explain(&error))? {
@@ -139,10 +139,18 @@ fn secret(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Value, Error> {
             Err(wrong(format!("version {version} was deleted"))
                 .hint("an operator can undelete it; --version NUMBER takes another one"))
         }
-        Secret::Missing => Err(match args.version {
-            Some(version) => wrong(format!("there is no version {version}, or no such secret")),
-            None => wrong("there is no such secret".to_owned()),
-        }),
+        Secret::Missing => {
+            let error = match args.version {
+                Some(version) => wrong(format!("there is no version {version}, or no such secret")),
+                None => wrong("there is no such secret".to_owned()),
+            };
+            let typed = args.from.as_ref().is_some_and(|from| from.contains("/data/"));
+            Err(if typed {
+                error.hint("a path is typed without the `data/` of the API")
+            } else {
+                error
+            })
+        }
     }
 }
 

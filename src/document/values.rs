@@ -61,8 +61,9 @@ impl Value {
                 let problem = "the values at the root are no map: nothing names them";
                 return Err(ParseError::at(doc.text(), doc.node(root).span().start(), problem));
             };
+            let before = all.len();
             for entry in entries {
-                if all.iter().any(|(key, _)| *key == entry.0) {
+                if all[..before].iter().any(|(key, _)| *key == entry.0) {
                     let problem = format!(
                         "the key {} stands in two documents",
                         KeyPath(vec![Step::Key(entry.0)])

@@ -153,10 +153,8 @@ fn with_digits(doc: Document, at: NodeId, value: &Value) -> Result<String, FileE
 /// The numbers that are spelled otherwise.
 fn respell<'v>(doc: &Document, at: NodeId, value: &'v Value, out: &mut Vec<(NodeId, &'v str)>) {
     match (doc.node(at).kind(), value) {
-        (NodeKind::Scalar, Value::Number(number)) => {
-            if doc.source(at) != number.as_str() {
-                out.push((at, number));
-            }
+        (NodeKind::Scalar, Value::Number(number)) if doc.source(at) != number.as_str() => {
+            out.push((at, number));
         }
         (NodeKind::List, Value::List(items)) => {
             for (at, item) in doc.items(at).zip(items) {
