@@ -209,6 +209,17 @@ impl WrappedKey {
         Self { key: self.key.clone(), enc, created_at, raw }
     }
 
+    /// The entry of a transit key with what it is derived by, which other programs drop.
+    #[must_use]
+    pub fn with_context(&self, context: &str) -> Self {
+        let mut with = self.clone();
+        if let MasterKey::Vault { context: old, .. } = &mut with.key {
+            *old = Some(context.to_owned());
+            put(&mut with.raw, "context", Tree::str(context));
+        }
+        with
+    }
+
     /// Who can unwrap it.
     #[must_use]
     pub fn key(&self) -> &MasterKey {

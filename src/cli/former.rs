@@ -10,7 +10,7 @@ use crate::shown::Show;
 pub(super) fn instead(words: &[&str], command: Option<&str>) -> Option<String> {
     let (first, _) = words.split_first()?;
     let hint = match *first {
-        "exec-env" | "exec-file" | "publish" | "groups" => {
+        "exec-env" | "exec-file" | "groups" => {
             format!("not part of waxseal yet; `sops {first}` works on the same YAML and JSON files")
         }
         "keyservice" => {

@@ -30,9 +30,15 @@ mod input;
 mod integrity;
 mod key_diff;
 mod keygen;
+#[cfg(feature = "vault")]
+mod kv;
 mod open;
 mod output;
 mod plain;
+#[cfg(feature = "vault")]
+mod publish;
+#[cfg(feature = "vault")]
+mod pull;
 mod recipients;
 #[cfg(feature = "vault")]
 mod recover;
@@ -88,6 +94,10 @@ enum Command {
     Recover(Box<recover::RecoverArgs>),
     #[cfg(feature = "vault")]
     Rewrap(rewrap::RewrapArgs),
+    #[cfg(feature = "vault")]
+    Publish(publish::PublishArgs),
+    #[cfg(feature = "vault")]
+    Pull(pull::PullArgs),
     Verify(verify::VerifyArgs),
     Reseal(reseal::ResealArgs),
     Recipients(recipients::RecipientsArgs),
@@ -131,6 +141,10 @@ fn dispatch(ctx: &Ctx, command: &Command) -> Result<Exit, Error> {
         Command::Recover(args) => recover::run(ctx, args),
         #[cfg(feature = "vault")]
         Command::Rewrap(args) => rewrap::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Publish(args) => publish::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Pull(args) => pull::run(ctx, args),
         Command::Verify(args) => verify::run(ctx, args),
         Command::Reseal(args) => reseal::run(ctx, args),
         Command::Recipients(args) => recipients::run(ctx, args),

@@ -9,11 +9,13 @@ use super::exit;
 use super::explain::{self, Role};
 use super::input::Input;
 use super::integrity::Integrity;
+use super::key_diff::same_key;
 use super::plain;
 use super::rules::Rule;
 use crate::crypto::encrypted_value;
 use crate::document::Format;
 use crate::file::{DecryptedFile, EncryptedFile, FileError, Nonces};
+use crate::keys::{KeyGroup, MasterKey, WrappedKey};
 use crate::secret::DataKey;
 
 /// Flags of the commands that decrypt.
@@ -73,6 +75,11 @@ impl Opened {
     /// The encrypted text, as it was read.
     pub(crate) fn text(&self) -> &str {
         self.file.encrypted().text()
+    }
+
+    /// The key groups, with contexts as [`with_contexts`] has them.
+    pub(crate) fn groups(&self) -> Vec<KeyGroup> {
+        with_contexts(self.file.encrypted().metadata().groups(), self.rule.as_ref())
     }
 
     /// Where nonces come from.
@@ -140,7 +147,7 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
     encrypted.metadata().check_version().map_err(|error| Error::of(exit::GENERIC, &error))?;
     let data_key = ctx
         .keyring()
-        .recover(encrypted.metadata().groups())
+        .recover(&with_contexts(encrypted.metadata().groups(), rule.as_ref()))
         .map_err(|error| explain::recover(&error))?;
     let file = match trust {
         Trust::Verified => encrypted.decrypt(&data_key),
@@ -148,6 +155,27 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
     }
     .map_err(explain)?;
     Ok(Opened { file, data_key, rule })
+}
+
+/// Key groups in which a transit key that has lost its context (sops drops fields that it does not know)
+/// has the one that the creation rule gives this key.
+fn with_contexts(groups: &[KeyGroup], rule: Option<&Rule>) -> Vec<KeyGroup> {
+    let named = || rule.iter().flat_map(|rule| rule.groups.iter().flatten());
+    let complete = |key: &WrappedKey| {
+        let MasterKey::Vault { context: None, .. } = key.key() else { return key.clone() };
+        let of_rule = named().find_map(|of_rule| match of_rule {
+            MasterKey::Vault { context: Some(context), .. } => {
+                let same = same_key(key.with_context(context).key(), of_rule);
+                same.then_some(context)
+            }
+            MasterKey::Vault { .. } | MasterKey::Age { .. } | MasterKey::Foreign { .. } => None,
+        });
+        of_rule.map_or_else(|| key.clone(), |context| key.with_context(context))
+    };
+    groups
+        .iter()
+        .map(|group| group.with_keys(group.keys().iter().map(complete).collect()))
+        .collect()
 }
 
 /// Parses what should be an encrypted file.

@@ -99,9 +99,8 @@ fn under_the_same_key(ctx: &Ctx, opened: &Opened) -> Result<String, Error> {
 
 fn under_a_new_key(ctx: &Ctx, opened: &Opened) -> Result<String, Error> {
     let data_key = sealing::new_data_key()?;
-    let groups = opened.file.encrypted().metadata().groups();
     let options = RotateOptions {
-        groups: sealing::rewrap(ctx, groups, &data_key, |_| true)?,
+        groups: sealing::rewrap(ctx, &opened.groups(), &data_key, |_| true)?,
         recipients_are_known: true,
         text_is_reviewed: true,
         nonces: opened.nonces(),

@@ -138,7 +138,7 @@ fn rotate(
     // Behind the file: sops looks for that first.
     sealing::check(std::slice::from_ref(&changes.add), "--add-age")?;
     let opened = open::open(ctx, input, args.read.integrity, Trust::Verified)?;
-    let old_groups = opened.file.encrypted().metadata().groups();
+    let old_groups = &*opened.groups();
     let outcome = opened.file.outcome();
     let named = names_exactly(&opened, old_groups);
     let known = outcome.recipients_are_good() || named || args.accept_recipients;

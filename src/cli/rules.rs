@@ -7,6 +7,8 @@ use super::exit;
 use super::integrity::Integrity;
 use super::output::Output;
 use crate::config::{self, Config, CreationRule, RuleError};
+#[cfg(feature = "vault")]
+use crate::config::{DestinationError, DestinationRule};
 use crate::file::Nonces;
 use crate::keys::MasterKey;
 use crate::os::discover::find_config;
@@ -125,6 +127,28 @@ impl Rules {
                 Err(Error::of(exit::GENERIC, &error).about(&found.path))
             }
         }
+    }
+
+    /// Where `publish` puts a file, by its path as it was typed.
+    #[cfg(feature = "vault")]
+    pub(crate) fn destination(&self, typed: &str) -> Result<&DestinationRule, Error> {
+        let Some(found) = &self.found else {
+            let text = "config file not found: where values go is said by a .sops.yaml";
+            return Err(Error::new(exit::GENERIC, text)
+                .hint("it needs `destination_rules:`, a list of rules with vault_path"));
+        };
+        found.config.destination_for(typed).map_err(|error| match error {
+            DestinationError::NoMatch => {
+                let text = format!("no matching destination rules found in {}", found.path.shown());
+                Error::new(exit::GENERIC, text)
+                    .sops("error loading config: no matching destination found in config")
+                    .hint(format!(
+                        "add a rule whose path_regex matches \"{}\", the path as it was typed",
+                        typed.shown()
+                    ))
+            }
+            error => Error::of(exit::GENERIC, &error).about(&found.path),
+        })
     }
 
     /// The configuration, if there is one: as it is shown.

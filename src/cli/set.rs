@@ -133,7 +133,8 @@ pub(crate) fn run_unset(ctx: &Ctx, args: &UnsetArgs) -> Result<Exit, Error> {
     }))
 }
 
-fn finish(ctx: &Ctx, path: &Path, opened: Opened, text: String) -> Result<Done, Error> {
+/// The next version of a file, with this plaintext.
+pub(crate) fn finish(ctx: &Ctx, path: &Path, opened: Opened, text: String) -> Result<Done, Error> {
     let is_sealed = opened.file.outcome().verdict() == Verdict::Sealed;
     let sealed = opened
         .file

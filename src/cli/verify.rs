@@ -121,9 +121,9 @@ fn judge(args: &VerifyArgs, opened: &Opened) -> Result<(), Error> {
 
 /// Every wrapped key that somebody here can open holds the same data key.
 fn compare_keys(ctx: &Ctx, opened: &Opened, done: &mut Done) -> Result<(), Error> {
-    let keys: Vec<_> = opened.file.encrypted().metadata().wrapped_keys().collect();
+    let groups = opened.groups();
     let mut wrong = Vec::new();
-    for key in keys {
+    for key in groups.iter().flat_map(KeyGroup::keys) {
         let name = shorten(&key.key().to_string());
         let word = match ctx.keyring().recover(&[KeyGroup::new(vec![key.clone()])]) {
             Ok(data_key) if data_key.expose_secret() == opened.data_key.expose_secret() => "opens",

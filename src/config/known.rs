@@ -36,6 +36,21 @@ pub(super) const RULE: &[&str] = &[
     "nonces",
 ];
 
+/// Keys of a destination rule.
+pub(super) const DESTINATION: &[&str] = &[
+    "path_regex",
+    "s3_bucket",
+    "s3_prefix",
+    "gcs_bucket",
+    "gcs_prefix",
+    "vault_path",
+    "vault_address",
+    "vault_kv_mount_name",
+    "vault_kv_version",
+    "omit_extensions",
+    "recreation_rule",
+];
+
 /// Keys of a key group.
 pub(super) const GROUP: &[&str] = &[
     "merge",

@@ -7,6 +7,7 @@
 //! what is wrong with one rule only (two selections, a bad regex, a bad key) fails when that rule is
 //! reached, as in SOPS. Keys that are not known are ignored, unless they are nearly a known one.
 
+mod destination;
 mod keys;
 mod known;
 mod read;
@@ -15,6 +16,10 @@ mod rule;
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
+use self::destination::DestinationEntry;
+pub use self::destination::{
+    Destination, DestinationError, DestinationRule, KvDestination, KvVersion,
+};
 pub use self::keys::{KeySyntaxError, parse_keys};
 use self::read::{Entry, Reader};
 use self::rule::RuleEntry;
@@ -29,7 +34,7 @@ pub struct Config {
     /// `None`: there is no list of rules.
     rules: Option<Vec<RuleEntry>>,
     stores: Stores,
-    destination_rules: Option<String>,
+    destinations: Vec<DestinationEntry>,
 }
 
 /// How files that match are encrypted.
@@ -121,7 +126,7 @@ impl Config {
             return Err(duplicate.into());
         }
         let reader = Reader::new(&document);
-        let mut config = Self { rules: None, stores: Stores::default(), destination_rules: None };
+        let mut config = Self { rules: None, stores: Stores::default(), destinations: Vec::new() };
         let Some(root) = reader.root()? else { return Ok(config) };
         let entries = reader.map(root, "the configuration")?;
         known::check(&reader, &entries, known::ROOT, "the configuration")?;
@@ -137,8 +142,9 @@ impl Config {
                 }
                 "stores" => config.stores = Stores::read(&reader, value)?,
                 "destination_rules" => {
-                    let rules = reader.list(value, "destination_rules")?;
-                    config.destination_rules = rules.map(|_| reader.source(value).to_owned());
+                    let rules = reader.list(value, "destination_rules")?.unwrap_or_default();
+                    let rules = rules.into_iter().map(|it| DestinationEntry::read(&reader, it));
+                    config.destinations = rules.collect::<Result<_, _>>()?;
                 }
                 _ => {}
             }
@@ -187,12 +193,6 @@ impl Config {
     #[must_use]
     pub fn stores(&self) -> Stores {
         self.stores
-    }
-
-    /// The rules of `publish`, which are not read yet, as they are written.
-    #[must_use]
-    pub fn destination_rules(&self) -> Option<&str> {
-        self.destination_rules.as_deref()
     }
 }
 

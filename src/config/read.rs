@@ -180,11 +180,6 @@ impl<'a> Reader<'a> {
             _ => Err(self.error(at, format!("{what} must be true or false"))),
         }
     }
-
-    /// A value as it is written.
-    pub(super) fn source(&self, at: NodeId) -> &'a str {
-        self.document.source(at)
-    }
 }
 
 /// How deep maps are merged into each other.

@@ -20,9 +20,11 @@ mod links;
 mod owners;
 mod toml;
 mod tree;
+mod values;
 mod yaml;
 
 pub use owners::Owner;
+pub use values::{Value, bytes_of};
 
 /// The formats that have places of their own in this program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

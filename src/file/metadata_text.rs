@@ -79,13 +79,13 @@ fn by_name(entries: &[(String, Tree)]) -> HashMap<&str, &Tree> {
     entries.iter().map(|(name, tree)| (name.as_str(), tree)).collect()
 }
 
-/// An entry of a list without what a rotation changes.
+/// An entry of a list without what a rotation changes, or gives back.
 fn identity(entry: &Tree) -> Tree {
     match entry {
         Tree::Map(entries) => Tree::Map(
             entries
                 .iter()
-                .filter(|(key, _)| !matches!(key.as_str(), "enc" | "created_at"))
+                .filter(|(key, _)| !matches!(key.as_str(), "context" | "enc" | "created_at"))
                 .filter(|(_, value)| !matches!(value, Tree::Map(_) | Tree::List(_)))
                 .cloned()
                 .collect(),

@@ -29,6 +29,7 @@ mod skip;
 mod spelling;
 mod stray;
 mod stream;
+mod take;
 mod tally;
 mod walk;
 
@@ -40,3 +41,4 @@ pub use outcome::{Outcome, Verdict, Vouch};
 pub use rotate::RotateOptions;
 pub use seal::Nonces;
 pub use set::{extract, set, unset};
+pub use take::{Prune, TakeError, Taken, take, write_values};

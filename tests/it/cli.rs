@@ -14,12 +14,16 @@ mod bad;
 mod batch;
 mod decrypt;
 #[cfg(feature = "vault")]
+mod derived;
+#[cfg(feature = "vault")]
 mod doctor;
 mod edit;
 mod encrypt;
 #[cfg(target_os = "linux")]
 mod faults;
 mod keys;
+#[cfg(feature = "vault")]
+mod kv;
 mod mistakes;
 #[cfg(feature = "vault")]
 mod moving;

@@ -102,6 +102,15 @@ impl Bao {
         (response.status, body)
     }
 
+    /// What the server says to the root token, byte for byte.
+    #[cfg(all(feature = "cli", feature = "vault"))]
+    #[track_caller]
+    pub(crate) fn raw(&self, path: &str) -> String {
+        let headers = [("x-vault-token".to_owned(), self.root.clone())];
+        let response = wire::send(&self.address, "GET", &format!("/v1/{path}"), &headers, b"");
+        String::from_utf8(response.expect("an answer").body).expect("UTF-8")
+    }
+
     /// Does something with the root token, which must work: the body of the answer.
     #[track_caller]
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Value {
@@ -120,6 +129,16 @@ impl Bao {
         let mount = unique("transit");
         let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
         let body = json!({ "type": "transit" });
+        self.ask("POST", &format!("{prefix}sys/mounts/{mount}"), Some(body));
+        prefix + &mount
+    }
+
+    /// A key-value engine of this version that nobody else uses, in this namespace, if it is one.
+    #[cfg(all(feature = "cli", feature = "vault"))]
+    pub(crate) fn kv_in(&self, namespace: &str, version: u8) -> String {
+        let mount = unique("kv");
+        let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        let body = json!({ "type": "kv", "options": { "version": version.to_string() } });
         self.ask("POST", &format!("{prefix}sys/mounts/{mount}"), Some(body));
         prefix + &mount
     }

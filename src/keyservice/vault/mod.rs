@@ -15,6 +15,7 @@ pub mod envelope;
 mod exported;
 mod http;
 mod inspect;
+pub mod kv;
 mod queue;
 mod rate;
 mod refusal;

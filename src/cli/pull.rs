@@ -1,0 +1,197 @@
+//! `waxseal pull`.
+//!
+//! Invariants: values go from the server into the sealed text and never to disk in between; what the rule
+//! leaves in the open by default is not put there; an error leaves the file as it was.
+
+use std::path::{Path, PathBuf};
+
+use super::batch::{self, Done, Expected, Order, Write};
+use super::context::Ctx;
+use super::encrypt::{check_something_is_sealed, encrypt_anew};
+use super::error::Error;
+use super::exit::{self, Exit};
+use super::explain::{self, Role};
+use super::input::{check_is_sealed_kind, format_of};
+use super::kv::{self, Wanted};
+use super::open::{self, ReadArgs, Trust};
+use super::plain;
+use super::sealing::SealArgs;
+use super::set;
+use crate::crypto::encrypted_value::is_token;
+use crate::document::{Document, Format, NodeKind, Value};
+use crate::file::{self, Prune, TakeError};
+use crate::keyservice::vault::kv::{Engine, Secret};
+use crate::metadata::BLOCK;
+use crate::path::{KeyPath, Step};
+use crate::policy;
+use crate::shown::Show;
+use crate::value::ScalarType;
+
+/// Put the values of a secret in a key-value engine of Vault or OpenBao into a sealed file
+///
+/// The file keeps its shape: order, comments, quoting, and the ciphertext of what did not change. One
+/// that is not there is sealed by its creation rule.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct PullArgs {
+    /// The file
+    pub(crate) files: Vec<PathBuf>,
+    /// The secret: where the engine is mounted, and the path in it; else the destination rule says it
+    #[arg(long, value_name = "PATH", overrides_with = "from")]
+    pub(crate) from: Option<String>,
+    /// This version of the secret instead of the last one
+    #[arg(long, value_name = "NUMBER", overrides_with = "version")]
+    pub(crate) version: Option<u64>,
+    /// Remove keys that the secret does not have
+    #[arg(long)]
+    pub(crate) prune: bool,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
+
+/// Runs `pull`.
+pub(crate) fn run(ctx: &Ctx, args: &PullArgs) -> Result<Exit, Error> {
+    ctx.rules()?;
+    if args.files.len() != 1 {
+        return Err(Error::new(exit::NO_FILE, "pull takes one FILE"));
+    }
+    Ok(batch::run(ctx, &args.files, Order::InTurn, |path| pull(ctx, args, path)))
+}
+
+fn pull(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Done, Error> {
+    let format = format_of(path, args.read.input_type);
+    check_is_sealed_kind(format)?;
+    if let Ok(false) = path.try_exists() {
+        return new_file(ctx, args, path, format);
+    }
+    let opened = open::open_file(ctx, path, &args.read, Trust::Verified)?;
+    if opened.file.encrypted().is_envelope() {
+        let text = "a binary file of sops: such files are not sealed yet; nothing was changed";
+        return Err(Error::new(exit::GENERIC, text));
+    }
+    opened.refuse_broken()?;
+    let values = secret(ctx, args, path)?;
+    let doc = opened.file.document();
+    let prune = if args.prune { Prune::Yes } else { Prune::No };
+    let taken = file::take(doc, &values, prune).map_err(|error| refused(&error))?;
+    let new: Vec<&KeyPath> = taken.changed.iter().filter(|at| doc.find(at).is_none()).collect();
+    let rule = opened.file.encrypted().metadata().policy().rule().clone();
+    let mut done = set::finish(ctx, path, opened, taken.text)?;
+    if let Some(write) = &done.write {
+        let sealed = String::from_utf8_lossy(&write.content);
+        refuse_in_the_open(&sealed, format, &rule, &new)?;
+    } else {
+        done.notes.push(format!("{}: holds these values already", path.shown()));
+    }
+    if !args.prune && !taken.gone.is_empty() {
+        let gone: Vec<String> = taken.gone.iter().map(ToString::to_string).collect();
+        done.notes.push(format!(
+            "{}: the secret does not have {}: kept; --prune removes what it does not have",
+            path.shown(),
+            gone.join(", ")
+        ));
+    }
+    Ok(done)
+}
+
+/// A file that is not there yet.
+fn new_file(ctx: &Ctx, args: &PullArgs, path: &Path, format: Format) -> Result<Done, Error> {
+    plain::refuse_configuration(path)?;
+    let plan = SealArgs::default().plan(ctx, path)?;
+    let values = secret(ctx, args, path)?;
+    let text = file::write_values(&values, format)
+        .map_err(|error| explain::file(&error, Role::Changed))?;
+    let sealed = encrypt_anew(ctx, &plan, text, format)?;
+    check_something_is_sealed(&sealed, format, &plan)?;
+    refuse_in_the_open(&sealed, format, plan.policy.rule(), &[&KeyPath::default()])?;
+    let notes = plan.lockout(ctx).into_iter().collect();
+    let write = Write { before: Expected::Nothing, ..Write::new(path, sealed.into_bytes()) };
+    Ok(Done { write: Some(write), notes, ..Done::default() })
+}
+
+/// What the secret holds.
+fn secret(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Value, Error> {
+    let wanted = match &args.from {
+        Some(from) => Wanted::at(ctx, from)?,
+        None => {
+            let name = path.file_name().map(PathBuf::from).unwrap_or_default();
+            Wanted::by_rule(ctx, path, &name, false)
+                .map_err(|error| error.hint("--from PATH names the secret without a rule"))?
+        }
+    };
+    let client = kv::client(ctx)?;
+    let place = wanted.find(client)?;
+    let wrong = |text: String| Error::new(exit::GENERIC, format!("{place}: {text}"));
+    if args.version == Some(0) {
+        return Err(wrong("versions begin with 1".to_owned()));
+    }
+    if args.version.is_some() && place.engine() == Engine::One {
+        return Err(wrong("an engine of version 1 has one version of each secret".to_owned()));
+    }
+    match place.read(client, args.version).map_err(|error| kv::explain(&error))? {
+        Secret::There { json, .. } => {
+            Value::parse(json.expose_secret()).map_err(|error| wrong(error.problem.into_owned()))
+        }
+        Secret::Gone { version, destroyed: true } => {
+            Err(wrong(format!("version {version} was destroyed: nothing brings it back"))
+                .hint("--version NUMBER takes another one"))
+        }
+        Secret::Gone { version, destroyed: false } => {
+            Err(wrong(format!("version {version} was deleted"))
+                .hint("an operator can undelete it; --version NUMBER takes another one"))
+        }
+        Secret::Missing => {
+            let error = match args.version {
+                Some(version) => wrong(format!("there is no version {version}, or no such secret")),
+                None => wrong("there is no such secret".to_owned()),
+            };
+            let typed = args.from.as_ref().is_some_and(|from| from.contains("/data/"));
+            Err(if typed {
+                error.hint("a path is typed without the `data/` of the API")
+            } else {
+                error
+            })
+        }
+    }
+}
+
+/// A value that the file cannot take.
+fn refused(error: &TakeError) -> Error {
+    let explained = explain::file(&error.source, Role::Changed);
+    if error.path.0.is_empty() {
+        return explained;
+    }
+    explained.hint(format!("it is about {} of the secret", error.path))
+}
+
+/// A rule that names what is sealed leaves all else in the open: a new key of a secret is not meant to be
+/// there. What was in the open before is its owner's choice.
+fn refuse_in_the_open(
+    sealed: &str,
+    format: Format,
+    rule: &policy::Rule,
+    new: &[&KeyPath],
+) -> Result<(), Error> {
+    if new.is_empty() || !rule.field().starts_with("encrypted_") {
+        return Ok(());
+    }
+    let Ok(doc) = Document::parse(sealed.to_owned(), format) else { return Ok(()) };
+    for id in doc.ids().filter(|&id| doc.node(id).kind() == NodeKind::Scalar) {
+        let Ok(value) = doc.scalar(id) else { continue };
+        let is_sealed = value.text().is_some_and(|text| is_token(text.trim_end()));
+        if is_sealed || value.kind == ScalarType::Null || value.bytes.is_empty() {
+            continue;
+        }
+        let path = doc.path_of(id);
+        let metadata = matches!(path.0.first(), Some(Step::Key(key)) if key == BLOCK);
+        if !metadata && new.iter().any(|new| path.0.starts_with(&new.0)) {
+            let text = format!(
+                "{path} is new and would stay in the open by the rule ({}: {}); nothing was changed",
+                rule.field(),
+                rule.text()
+            );
+            return Err(Error::new(exit::GENERIC, text)
+                .hint("let the rule seal it, or put it there yourself with `waxseal set`"));
+        }
+    }
+    Ok(())
+}
