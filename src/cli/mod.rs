@@ -22,6 +22,8 @@ mod exit;
 mod explain;
 mod former;
 mod init;
+#[cfg(feature = "vault")]
+mod init_vault;
 mod input;
 mod integrity;
 mod key_diff;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::keys::{MasterKey, WrappedKey};
-use crate::keyservice::vault::settings::{NAMESPACE, VaultSettings, find};
-use crate::keyservice::vault::{Client, VaultKeys};
+use crate::keyservice::vault::settings::{NAMESPACE, SettingError, VaultSettings, find};
+use crate::keyservice::vault::{Address, Client, VaultKeys};
 use crate::keyservice::{Crew, KeyError, KeyService};
 use crate::os::env::Env;
 use crate::os::http::Http;
@@ -30,21 +30,26 @@ impl Vault {
 
     fn keys(&self) -> Result<&VaultKeys, KeyError> {
         let keys = self.keys.get_or_init(|| {
-            let name = "SOPS_HC_VAULT_ALLOWLIST";
-            let variable = |name| {
-                let value = self.env.set(name)?;
-                Some(value.to_string_lossy().into_owned())
-            };
-            let settings = VaultSettings::read(variable, (name, self.env.text(name)))
+            let client = client(&self.env, None)
                 .map_err(|error| KeyError::Failed { problem: error.to_string() })?;
-            let transport = Http::new(settings.tls, settings.proxy);
-            let tokens = Tokens::new(Arc::clone(&self.env));
-            let client =
-                Client::new(Box::new(transport), Box::new(tokens), settings.trust, settings.client);
             Ok(VaultKeys::new(client, Arc::clone(&self.crew)))
         });
         keys.as_ref().map_err(Clone::clone)
     }
+}
+
+/// A client as the environment says, for the servers that it names, and for the one that was typed.
+pub(crate) fn client(env: &Arc<Env>, typed: Option<&Address>) -> Result<Client, SettingError> {
+    let name = "SOPS_HC_VAULT_ALLOWLIST";
+    let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
+    let settings = VaultSettings::read(variable, (name, env.text(name)))?;
+    let transport = Http::new(settings.tls, settings.proxy);
+    let tokens = Tokens::new(Arc::clone(env));
+    let trust = match typed {
+        Some(server) => settings.trust.with(server.clone()),
+        None => settings.trust,
+    };
+    Ok(Client::new(Box::new(transport), Box::new(tokens), trust, settings.client))
 }
 
 /// The namespace that the environment names.

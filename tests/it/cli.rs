@@ -30,6 +30,10 @@ mod stumbles;
 mod terminal;
 #[cfg(feature = "vault")]
 mod vault;
+#[cfg(feature = "vault")]
+mod vault_docs;
+#[cfg(feature = "vault")]
+mod vault_init;
 mod verify;
 
 /// What a call gives and says.

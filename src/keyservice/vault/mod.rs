@@ -14,6 +14,7 @@ mod http;
 mod queue;
 mod refusal;
 pub mod settings;
+pub mod setup;
 mod token;
 pub mod transit;
 mod trust;
