@@ -31,9 +31,17 @@ mod terminal;
 #[cfg(feature = "vault")]
 mod vault;
 #[cfg(feature = "vault")]
+mod vault_bad;
+#[cfg(feature = "vault")]
+mod vault_cluster;
+#[cfg(feature = "vault")]
 mod vault_docs;
 #[cfg(feature = "vault")]
+mod vault_faults;
+#[cfg(feature = "vault")]
 mod vault_init;
+#[cfg(feature = "vault")]
+mod vault_tls;
 mod verify;
 
 /// What a call gives and says.

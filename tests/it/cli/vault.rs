@@ -18,7 +18,7 @@ const TYPES: [&str; 7] = [
 ];
 
 /// A user of the server at this address, whose rule names these keys of it.
-fn user(address: &str, token: &str, keys: &[(&str, &str)]) -> Sandbox {
+pub(super) fn user(address: &str, token: &str, keys: &[(&str, &str)]) -> Sandbox {
     let sandbox = Sandbox::bare()
         .with("VAULT_ADDR", address)
         .with("VAULT_TOKEN", token)
@@ -27,14 +27,14 @@ fn user(address: &str, token: &str, keys: &[(&str, &str)]) -> Sandbox {
     sandbox
 }
 
-fn rule(address: &str, keys: &[(&str, &str)]) -> String {
+pub(super) fn rule(address: &str, keys: &[(&str, &str)]) -> String {
     let uris = keys.iter().map(|(mount, key)| format!("{address}/v1/{mount}/keys/{key}"));
     let uris: Vec<_> = uris.collect();
     format!("creation_rules:\n  - hc_vault_transit_uri: {}\n", uris.join(","))
 }
 
 /// So many files, each with a value of its own.
-fn files(sandbox: &Sandbox, count: usize) -> Vec<String> {
+pub(super) fn files(sandbox: &Sandbox, count: usize) -> Vec<String> {
     let names: Vec<String> = (0..count).map(|index| format!("f{index}.yaml")).collect();
     for (index, name) in names.iter().enumerate() {
         sandbox.write(name, &format!("password: hunter{index}\n"));
@@ -42,7 +42,7 @@ fn files(sandbox: &Sandbox, count: usize) -> Vec<String> {
     names
 }
 
-fn run(sandbox: &Sandbox, words: &[&str], files: &[String]) -> Run {
+pub(super) fn run(sandbox: &Sandbox, words: &[&str], files: &[String]) -> Run {
     let words = words.iter().copied().chain(files.iter().map(String::as_str));
     sandbox.run(&words.collect::<Vec<_>>())
 }

@@ -64,7 +64,8 @@ fn the_page_does_what_it_says() {
             }
             "Another key" => {
                 let file = shell.read("prod.yaml");
-                assert!(file.contains("key_name: next") && !file.contains("key_name: app"));
+                let is_next = file.contains("key_name: next") && !file.contains("key_name: app");
+                assert!(is_next, "{file}");
                 assert_eq!(shell.run("waxseal decrypt prod.yaml").ok(), "password: hunter2\n");
             }
             "Namespaces" => {

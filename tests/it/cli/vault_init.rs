@@ -24,15 +24,62 @@ fn it_writes_a_rule_and_prints_what_somebody_else_can_type() {
     let evil = Listener::start();
     let sandbox = Sandbox::bare().with("VAULT_TOKEN", "s.secret");
     let sandbox = sandbox.with("VAULT_ADDR", &evil.address());
-    check(&sandbox, &["init", "--vault", "https://vault.example:8200"], &expect![[r#""#]]);
-    expect![[r#""#]].assert_eq(&sandbox.read(".sops.yaml"));
+    check(
+        &sandbox,
+        &["init", "--vault", "https://vault.example:8200"],
+        &expect![[r#"
+        exit 0
+        --- stdout
+        # For somebody who may set up the server; with Vault, type `vault` for `bao`.
+        export VAULT_ADDR=https://vault.example:8200
+        bao secrets enable -path=transit transit
+        bao write -f transit/keys/app
+        # seals new files and opens none:
+        bao policy write transit-app-writer - <<'END'
+        path "transit/encrypt/app" { capabilities = ["update"] }
+        END
+        # opens files; with the first policy too, changes them:
+        bao policy write transit-app-reader - <<'END'
+        path "transit/decrypt/app" { capabilities = ["update"] }
+        END
+        # moves files to the newest version of the key and opens none:
+        bao policy write transit-app-rotation - <<'END'
+        path "transit/rewrap/app" { capabilities = ["update"] }
+        path "transit/keys/app" { capabilities = ["read"] }
+        END
+    "#]],
+    );
+    expect![[r#"
+        # Who can open which file, for waxseal and sops. The first rule that matches counts.
+        creation_rules:
+            # One rule for all files. A rule can be for some, by a regex on the path from here:
+            # - path_regex: ^secrets/prod/
+            # A token goes to this server only where VAULT_ADDR names it as well: this file is no permission.
+            - hc_vault_transit_uri: https://vault.example:8200/v1/transit/keys/app
+              # With a recipient of age beside it, files can be opened without the server, too:
+              # age: age1...
+              # Without a line like the next, every value is sealed. With it, only those whose key matches:
+              # encrypted_regex: ^(data|stringData|password|token)$
+              # Refuse files in which anything was changed without a key, comments included:
+              # integrity: sealed
+        # After a change of recipients: waxseal updatekeys FILE...; if somebody left: waxseal rotate -i FILE...
+    "#]].assert_eq(&sandbox.read(".sops.yaml"));
     // Once more: what is there is left alone.
     let rule = sandbox.read(".sops.yaml") + "# mine\n";
     sandbox.write(".sops.yaml", &rule);
     sandbox.run(&["init", "--vault", "https://vault.example:8200"]).ok();
     assert_eq!(sandbox.read(".sops.yaml"), rule);
     let other = ["init", "--vault", "https://vault.example:8200", "--key", "other"];
-    check(&sandbox, &other, &expect![[r#""#]]);
+    check(
+        &sandbox,
+        &other,
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: DIR/work/.sops.yaml: is there already, and does not name this key; nothing was changed
+        hint: add `hc_vault_transit_uri: https://vault.example:8200/v1/transit/keys/other` to its rule, then try again
+    "#]],
+    );
     assert_eq!((sandbox.read(".sops.yaml"), evil.connections()), (rule, 0));
 }
 
@@ -53,7 +100,42 @@ fn names_that_a_shell_would_read_are_refused() {
         told += &sandbox.transcript(&sandbox.run(words));
     }
     assert!(!told.contains("hunter2") && !sandbox.path(".sops.yaml").exists());
-    expect![[r#""#]].assert_eq(&told);
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: --vault: an address begins with https://, http:// or unix://
+        exit 1
+        --- stderr
+        error: the address: it is scheme, host and port, as files name it
+        exit 1
+        --- stderr
+        error: the address: it is scheme, host and port, as files name it
+        exit 1
+        --- stderr
+        error: --vault: a user name, a query, a fragment or a blank in an address
+        exit 1
+        --- stderr
+        error: the mount: no engine can be mounted there, or not be named
+        exit 1
+        --- stderr
+        error: the key: no transit key can have this name
+        exit 100
+        --- stderr
+        error: the following required arguments were not provided:
+          --vault <ADDRESS>
+
+        Usage: waxseal init --vault <ADDRESS> --key <NAME>
+
+        For more information, try '--help'.
+        exit 1
+        --- stderr
+        error: the argument '--vault <ADDRESS>' cannot be used with '--age <RECIPIENT>'
+
+        Usage: waxseal init --vault <ADDRESS>
+
+        For more information, try '--help'.
+    "#]]
+    .assert_eq(&told);
 }
 
 /// What each of the three policies allows, and nothing else.
