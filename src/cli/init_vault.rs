@@ -62,7 +62,8 @@ pub(super) fn run(ctx: &Ctx, args: &VaultArgs, address: &str) -> Result<Exit, Er
     };
     ctx.out.data(told.as_bytes())?;
     if args.apply {
-        let named = format!("{} names it; where files are opened:\n", config.shown());
+        let config = config.strip_prefix(ctx.cwd()).unwrap_or(&config).shown();
+        let named = format!("{config} names it; where files are opened:\n");
         ctx.out.data((named + &variables(&setup)).as_bytes())?;
     }
     match other.as_slice() {

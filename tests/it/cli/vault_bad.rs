@@ -48,14 +48,22 @@ fn a_server_that_nobody_has_initialised_or_that_only_stands_by_is_told() {
     sandbox.write("a.yaml", "a: one\n");
     let said = sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1);
     let said = told(&sandbox, &said, &[(blank.address(), "SERVER")]);
-    expect![[r#""#]].assert_eq(&said);
+    expect![[r#"
+        error: a.yaml: cannot wrap the data key
+          SERVER/v1/transit/keys/a: Vault is sealed (503): an operator has to unseal it
+    "#]]
+    .assert_eq(&said);
     let standby = Script::start(|_| {
         Answer::json(503, &json!({ "errors": ["no active Vault instance found"] }))
     });
     let sandbox = user(&standby.address(), "s.secret", &[("transit", "a")]);
     sandbox.write("a.yaml", "a: one\n");
     let said = sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1);
-    expect![[r#""#]].assert_eq(&told(&sandbox, &said, &[(&standby.address(), "SERVER")]));
+    expect![[r#"
+        error: a.yaml: cannot wrap the data key
+          SERVER/v1/transit/keys/a: no active Vault instance found (503)
+    "#]]
+    .assert_eq(&told(&sandbox, &said, &[(&standby.address(), "SERVER")]));
 }
 
 #[test]
@@ -84,7 +92,10 @@ fn a_token_that_ends_in_the_middle_of_a_run_changes_no_file() {
     assert_ne!(said.code, Some(0));
     let masks = [(server.address(), "SERVER".to_owned()), (mount, "MOUNT".to_owned())];
     let masks = masks.each_ref().map(|(from, to)| (from.as_str(), to.as_str()));
-    expect![[r#""#]].assert_eq(&told(&sandbox, &said.stderr, &masks));
+    expect![[r#"
+        error: a.yaml: cannot wrap the data key
+          SERVER/v1/MOUNT/keys/a: permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/encrypt/a, where a key that is missing is refused as well
+    "#]].assert_eq(&told(&sandbox, &said.stderr, &masks));
     assert_eq!((sandbox.read("a.yaml"), asked.load(Ordering::SeqCst)), (sealed, 2));
 }
 
@@ -189,7 +200,68 @@ fn answers_with_items_that_are_wrong_open_nothing() {
         assert!(!text.contains("hunter2"), "{text}");
         said += &format!("{what}\n{text}\n");
     }
-    expect![[r#""#]].assert_eq(&said);
+    expect![[r#"
+        one is missing
+        error: f0.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f2.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: 3 of 3 files failed
+
+        one too many
+        error: f0.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f2.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: 3 of 3 files failed
+
+        two are swapped
+        error: f0.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f2.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: 3 of 3 files failed
+
+        a wrong reference
+        error: f0.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f2.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: 3 of 3 files failed
+
+        no reference
+        error: f0.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f2.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: 3 of 3 files failed
+
+        an empty plaintext
+        error: f1.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  what was wrapped is 0 bytes long, a data key has 32
+        error: 1 of 3 files failed
+
+        31 bytes
+        error: f1.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the server's answer holds something else than the result
+        error: 1 of 3 files failed
+
+        not base64
+        error: f1.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the server's answer holds something else than the result
+        error: 1 of 3 files failed
+
+    "#]].assert_eq(&said);
 }
 
 #[test]
@@ -253,7 +325,48 @@ fn a_wrapped_key_that_the_server_cannot_open_is_told_apart() {
     let body = json!({ "min_decryption_version": 2 });
     bao.ask("POST", &format!("{mount}/keys/a/config"), Some(body));
     tell("below what is still decrypted", &old);
-    expect![[r#""#]].assert_eq(&said);
+    expect![[r#"
+        said to be of the next version
+        error: b.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  cipher: message authentication failed: another key made it, or it was changed
+
+        of the future
+        error: b.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  invalid ciphertext: version is too new: it was made by another server, or by a key that was restored since
+
+        no version
+        error: b.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the wrapped key cannot be read: it is no ciphertext of a transit engine (vault:v1:…)
+
+        a version beyond all numbers
+        error: b.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the wrapped key cannot be read: it is no ciphertext of a transit engine (vault:v1:…)
+
+        no ciphertext
+        error: b.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  the wrapped key cannot be read: it is no ciphertext of a transit engine (vault:v1:…)
+
+        too short
+        error: b.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  invalid ciphertext length
+
+        of another key
+        error: b.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/other  cipher: message authentication failed: another key made it, or it was changed
+
+        of no key
+        error: b.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/nothing  encryption key not found (400): no such key; it is not created here
+
+        of no engine
+        error: b.yaml: cannot recover the data key
+          SERVER/v1/nowhere/keys/a  no handler for route "nowhere/decrypt/a". route entry not found. (404): is `nowhere` where the engine is mounted, and the namespace the right one?
+
+        below what is still decrypted
+        error: b.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  ciphertext or signature version is disallowed by policy (too old): the key no longer decrypts this version
+
+    "#]].assert_eq(&said);
     assert_eq!(sandbox.run(&["decrypt", "new.yaml"]).ok(), "a: one\n");
 }
 
@@ -286,7 +399,40 @@ fn places_that_hold_no_token_are_named() {
         fs::write(&file, content).expect("written");
         check(&mut said, what);
     }
-    expect![[r#""#]].assert_eq(&said);
+    expect![[r#"
+        no file
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  permission denied (403): there is no token: set VAULT_TOKEN, or log in
+
+        a folder
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  DIR/home/token: is a directory
+
+        nothing
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  permission denied (403): there is no token: set VAULT_TOKEN, or log in
+
+        two lines
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  DIR/home/token: the token holds a blank, a line break or another character that no token has
+
+        a carriage return inside
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  DIR/home/token: the token holds a blank, a line break or another character that no token has
+
+        no text
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  DIR/home/token: is not text
+
+        a wrapped token
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  DIR/home/token: holds a wrapped token; unwrap it first
+
+        another's token
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  permission denied (403): the token of DIR/home/token may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well
+
+    "#]].assert_eq(&said);
 }
 
 #[test]
@@ -301,14 +447,38 @@ fn each_meaning_of_a_refusal_is_named() {
     };
     // Nobody mounted an engine of this name in the namespace.
     let sandbox = sandbox.with("VAULT_NAMESPACE", &team);
-    tell(&sandbox, &expect![[r#""#]]);
+    tell(
+        &sandbox,
+        &expect![[r#"
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  no handler for route "MOUNT/decrypt/a". route entry not found. (404): is `MOUNT` where the engine is mounted, and the namespace the right one?
+    "#]],
+    );
     // The namespace is none.
     let sandbox = sandbox.with("VAULT_NAMESPACE", "nowhere");
-    tell(&sandbox, &expect![[r#""#]]);
+    tell(
+        &sandbox,
+        &expect![[r#"
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  namespace not found (404): is `MOUNT` where the engine is mounted, and the namespace the right one?
+    "#]],
+    );
     // A token that may nothing; one of the past.
     let nothing = bao.token("path \"x\" { capabilities = [\"read\"] }", json!({}));
     let sandbox = sandbox.with("VAULT_NAMESPACE", "").with("VAULT_TOKEN", &nothing);
-    tell(&sandbox, &expect![[r#""#]]);
+    tell(
+        &sandbox,
+        &expect![[r#"
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well
+    "#]],
+    );
     bao.ask("POST", "auth/token/revoke", Some(json!({ "token": nothing })));
-    tell(&sandbox, &expect![[r#""#]]);
+    tell(
+        &sandbox,
+        &expect![[r#"
+        error: a.yaml: cannot recover the data key
+          SERVER/v1/MOUNT/keys/a  permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well
+    "#]],
+    );
 }

@@ -64,8 +64,8 @@ fn the_page_does_what_it_says() {
             }
             "Another key" => {
                 let file = shell.read("prod.yaml");
-                let is_next = file.contains("key_name: next") && !file.contains("key_name: app");
-                assert!(is_next, "{file}");
+                let names = |key: &str| file.contains(&format!("\"key_name\": \"{key}\""));
+                assert!(names("next") && !names("app"), "{file}");
                 assert_eq!(shell.run("waxseal decrypt prod.yaml").ok(), "password: hunter2\n");
             }
             "Namespaces" => {

@@ -24,8 +24,8 @@ struct Row {
     prepare: fn(&Stage),
     /// Whether a file is as the command leaves it; with what it was before.
     is_new: fn(&str, &str) -> bool,
-    /// What a second run says if the first one did all.
-    again: i32,
+    /// Whether it refuses files that it has changed already.
+    refuses_new: bool,
 }
 
 /// What happens to one request.
@@ -245,8 +245,8 @@ fn fails_well(row: &Row) {
             }
             // What is left is done by the same command.
             let again = stage.run(row.words);
-            let expected = if new == 0 { 0 } else { row.again };
-            assert_eq!(again.code, Some(expected), "{what}: {}", again.stderr);
+            let refuses = row.refuses_new && new > 0;
+            assert_eq!(again.code != Some(0), refuses, "{what}: {}", again.stderr);
             let last = stage.texts();
             let is_done = |name: &String| (row.is_new)(&before[name], &last[name]);
             assert!(stage.names.iter().all(is_done), "{what}: {}", again.stderr);
@@ -266,8 +266,7 @@ fn encrypt_leaves_every_file_whole_when_the_server_fails() {
         words: &["encrypt", "-i"],
         prepare: |_| {},
         is_new: |_, new| new.contains("\nsops:\n"),
-        // It says which were sealed already.
-        again: 203,
+        refuses_new: true,
     });
 }
 
@@ -277,7 +276,7 @@ fn rotate_leaves_every_file_whole_when_the_server_fails() {
         words: &["rotate", "-i"],
         prepare: sealed,
         is_new: |old, new| old != new,
-        again: 0,
+        refuses_new: false,
     });
 }
 
@@ -290,7 +289,7 @@ fn updatekeys_leaves_every_file_whole_when_the_server_fails() {
             stage.rule("c");
         },
         is_new: |_, new| new.contains("key_name: c\n"),
-        again: 0,
+        refuses_new: false,
     });
 }
 

@@ -74,6 +74,13 @@ impl Certificates {
     }
 }
 
+/// A word, or what stands for one that counts seconds.
+fn without_times(word: &str) -> &str {
+    let digits = word.trim_start_matches('(');
+    let is_time = digits.len() >= 9 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_time { "SECONDS" } else { word }
+}
+
 const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
 
 /// A server that listens with several certificates.
@@ -135,6 +142,9 @@ impl Stage {
         assert!(!said.contains(self.own.root()), "{said}");
         let said = said.replace(&text(self.certificates.folder.path()), "CERTIFICATES");
         let said = said.replace(address, "ADDRESS").replace(&self.mount, "MOUNT");
+        // Times.
+        let said: Vec<_> = said.split(' ').map(without_times).collect();
+        let said = said.join(" ");
         format!("{what}\n{}\n", sandbox.masked(&said))
     }
 }
@@ -210,5 +220,66 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
     told += &with(&shown(&intruder));
     told += &with(&shown(&(good.0.clone(), intruder.1)));
     told += &with(&shown(&(good.0, text(Path::new("/nowhere")))));
-    expect![[r#""#]].assert_eq(&told);
+    expect![[r#"
+        no authority
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: UnknownIssuer
+
+        another authority
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: UnknownIssuer
+
+        a file without certificates
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: CERTIFICATES/config: holds no certificate in PEM
+
+        no such file
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: CERTIFICATES/absent: no such file
+
+        no certificate in the text
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: CACERT_BYTES: holds no certificate in PEM
+
+        an empty folder
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: CERTIFICATES/empty: holds no certificate in PEM
+
+        expired
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: certificate expired: verification time 1795882815 (UNIX), but certificate is not valid after 1580515200 (215367615 seconds ago)
+
+        another name
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: certificate not valid for name "127.0.0.1"; certificate is only valid for DnsName("vault.internal")
+
+        not that name either
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: certificate not valid for name "b.internal"; certificate is only valid for IpAddress(127.0.0.1)
+
+        no certificate shown
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: received fatal alert: CertificateRequired
+
+        plain to TLS
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: the answer is not JSON (400)
+
+        TLS to plain
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): received corrupt message of type InvalidContentType
+
+        client
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: received fatal alert: UnknownCA
+
+        client
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: the connection: keys may not be consistent: KeyMismatch
+
+        client
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: /nowhere: no such file
+
+    "#]].assert_eq(&told);
 }
