@@ -61,7 +61,7 @@ fn a_server_that_nobody_has_initialised_or_that_only_stands_by_is_told() {
     let said = sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1);
     expect![[r#"
         error: a.yaml: cannot wrap the data key
-          SERVER/v1/transit/keys/a: no active Vault instance found (503)
+          SERVER/v1/transit/keys/a: no active Vault instance found (503): no server of the cluster leads at the moment; try again later
     "#]]
     .assert_eq(&told(&sandbox, &said, &[(&standby.address(), "SERVER")]));
 }
@@ -348,7 +348,7 @@ fn a_wrapped_key_that_the_server_cannot_open_is_told_apart() {
 
         too short
         error: b.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  invalid ciphertext length
+          SERVER/v1/MOUNT/keys/a  invalid ciphertext length: it was cut off, or changed
 
         of another key
         error: b.yaml: cannot recover the data key

@@ -247,7 +247,7 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
 
         expired
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: certificate expired: verification time 1795882815 (UNIX), but certificate is not valid after 1580515200 (215367615 seconds ago)
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: certificate expired: verification time SECONDS (UNIX), but certificate is not valid after SECONDS SECONDS seconds ago)
 
         another name
         error: a.yaml: cannot wrap the data key
