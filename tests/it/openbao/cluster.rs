@@ -40,7 +40,18 @@ impl Cluster {
             // One that stands by says 429.
             let up = if index == 0 { 200 } else { 429 };
             waits(|| node.health() == up, &node.process);
+            if index == 0 {
+                let body = json!({ "server_stabilization_time": "100ms" });
+                node.ask("POST", "sys/storage/raft/autopilot/configuration", Some(body));
+            }
         }
+        // Until they vote, there is nobody else to lead.
+        let voters = || {
+            let config = nodes[0].ask("GET", "sys/storage/raft/configuration", None);
+            let servers = config["data"]["config"]["servers"].as_array().expect("a list").clone();
+            servers.iter().filter(|server| server["voter"] == true).count()
+        };
+        waits(|| voters() == nodes.len(), &nodes[0].process);
         Some(Self { nodes, _storage: storage })
     }
 
@@ -62,7 +73,8 @@ impl Cluster {
         other.expect("there are three")
     }
 
-    /// The leader leads no more; nobody does for a while.
+    /// The leader leads no more; nobody does for a moment. Twice within seconds it is more than a moment:
+    /// who has stepped down does not stand again for ten.
     pub(crate) fn step_down(&self) {
         let leader = self.leader();
         let (status, answer) =
@@ -79,7 +91,12 @@ fn node(program: &std::path::Path, storage: &std::path::Path, index: usize) -> B
         let folder = storage.join(format!("{index}-{attempt}"));
         std::fs::create_dir(&folder).expect("made");
         let config = json!({
-            "storage": { "raft": { "path": folder, "node_id": format!("node-{index}") } },
+            "storage": { "raft": { "path": folder, "node_id": format!("node-{index}"),
+                // A second without the leader is enough for a new one.
+                "performance_multiplier": "1",
+                "autopilot_reconcile_interval": "200ms",
+                "autopilot_update_interval": "200ms",
+            } },
             "listener": { "tcp": {
                 "address": listen, "cluster_address": cluster, "tls_disable": true,
             } },
