@@ -23,10 +23,17 @@ pub(crate) struct InitArgs {
     /// Use this age recipient instead of an identity of this machine
     #[arg(short, long, value_name = "RECIPIENT")]
     pub(crate) age: Option<String>,
+    #[cfg(feature = "vault")]
+    #[command(flatten)]
+    pub(crate) vault: super::init_vault::VaultArgs,
 }
 
 /// Runs `init`.
 pub(crate) fn run(ctx: &Ctx, args: &InitArgs) -> Result<Exit, Error> {
+    #[cfg(feature = "vault")]
+    if let Some(address) = &args.vault.vault {
+        return super::init_vault::run(ctx, &args.vault, address);
+    }
     let recipient = match &args.age {
         Some(recipient) => {
             check_recipient(recipient)
@@ -97,12 +104,7 @@ fn new_recipient(ctx: &Ctx) -> Result<String, Error> {
 /// there. One that does not name a recipient who was asked for is an error: nothing is sealed for
 /// him.
 fn write_config(ctx: &Ctx, recipient: &str, asked_for: bool) -> Result<(), Error> {
-    let named = ctx.named_config();
-    let found = match named {
-        Some(named) => named.exists().then(|| named.to_owned()),
-        None => find_config(ctx.cwd()).config,
-    };
-    if let Some(config) = found {
+    if let Some(config) = existing_config(ctx) {
         let text = fs::read(&config).unwrap_or_default();
         let names = text.contains(recipient);
         if asked_for && !names {
@@ -119,13 +121,33 @@ fn write_config(ctx: &Ctx, recipient: &str, asked_for: bool) -> Result<(), Error
         }
         return Ok(());
     }
-    let path = named.unwrap_or(Path::new(".sops.yaml")).to_owned();
-    let content = CONFIG.replace("RECIPIENT", recipient).into_bytes();
+    new_config(ctx, &RECIPIENTS.replace("RECIPIENT", recipient))?;
+    Ok(())
+}
+
+/// The configuration that is there already: here or above, or the one that was named.
+pub(super) fn existing_config(ctx: &Ctx) -> Option<PathBuf> {
+    match ctx.named_config() {
+        Some(named) => named.exists().then(|| named.to_owned()),
+        None => find_config(ctx.cwd()).config,
+    }
+}
+
+/// Writes the first configuration, with these keys in its rule: where it is now.
+pub(super) fn new_config(ctx: &Ctx, keys: &str) -> Result<PathBuf, Error> {
+    let path = ctx.named_config().unwrap_or(Path::new(".sops.yaml")).to_owned();
+    let content = CONFIG.replace("KEYS", keys.trim_end()).into_bytes();
     let write = Write { before: Expected::Nothing, ..Write::new(&path, content) };
     write.run().map(|_| ()).map_err(|error| write_error(&error, &path))?;
     ctx.out.note(&format!("{} says who can open which file", path.shown()));
-    Ok(())
+    Ok(path)
 }
+
+/// Recipients in a rule.
+const RECIPIENTS: &str = "    - age:
+          # One recipient a line: you, and whoever else is to open the files.
+          - RECIPIENT
+";
 
 /// A configuration to begin with.
 const CONFIG: &str = "\
@@ -133,9 +155,7 @@ const CONFIG: &str = "\
 creation_rules:
     # One rule for all files. A rule can be for some, by a regex on the path from here:
     # - path_regex: ^secrets/prod/
-    - age:
-          # One recipient a line: you, and whoever else is to open the files.
-          - RECIPIENT
+KEYS
       # Without a line like the next, every value is sealed. With it, only those whose key matches:
       # encrypted_regex: ^(data|stringData|password|token)$
       # Refuse files in which anything was changed without a key, comments included:

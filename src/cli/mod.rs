@@ -26,6 +26,8 @@ mod exit;
 mod explain;
 mod former;
 mod init;
+#[cfg(feature = "vault")]
+mod init_vault;
 mod input;
 mod integrity;
 mod key_diff;
@@ -49,6 +51,8 @@ mod rotate;
 mod rules;
 mod sealing;
 mod set;
+#[cfg(feature = "vault")]
+mod strangers;
 mod target;
 mod tree;
 mod updatekeys;

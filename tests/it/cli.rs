@@ -44,6 +44,18 @@ mod stumbles;
 mod terminal;
 #[cfg(feature = "vault")]
 mod vault;
+#[cfg(feature = "vault")]
+mod vault_bad;
+#[cfg(feature = "vault")]
+mod vault_cluster;
+#[cfg(feature = "vault")]
+mod vault_docs;
+#[cfg(feature = "vault")]
+mod vault_faults;
+#[cfg(feature = "vault")]
+mod vault_init;
+#[cfg(feature = "vault")]
+mod vault_tls;
 mod verify;
 
 /// What a call gives and says.

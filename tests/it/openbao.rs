@@ -3,6 +3,8 @@
 
 mod accept;
 mod checks;
+#[cfg(all(feature = "cli", feature = "vault"))]
+mod cluster;
 mod own;
 mod process;
 mod recorder;
@@ -15,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
+#[cfg(all(feature = "cli", feature = "vault"))]
+pub(crate) use cluster::Cluster;
 pub(crate) use own::Own;
 use process::{Process, free_pair};
 pub(crate) use recorder::{Listener, Recorder};

@@ -21,6 +21,7 @@ mod rate;
 mod refusal;
 mod rewrap;
 pub mod settings;
+pub mod setup;
 mod token;
 pub mod transit;
 mod trust;

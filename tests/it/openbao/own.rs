@@ -29,7 +29,18 @@ impl Deref for Own {
 impl Own {
     /// A server that is up. `None` where the peers are not brought.
     pub(crate) fn start() -> Option<Self> {
-        let mut own = Self::blank()?;
+        Self::blank().map(Self::initialised)
+    }
+
+    /// The same, which listens with TLS too, with these settings each; and where.
+    #[cfg(all(feature = "cli", feature = "vault"))]
+    pub(crate) fn start_with(tls: &[Value]) -> Option<(Self, Vec<String>)> {
+        let (own, addresses) = Self::listening(tls)?;
+        Some((own.initialised(), addresses))
+    }
+
+    fn initialised(mut self) -> Self {
+        let own = &mut self;
         let init = json!({ "secret_shares": 1, "secret_threshold": 1 });
         let (status, made) = own.call("POST", "sys/init", None, Some(init));
         assert_eq!(status, 200, "{made}");
@@ -37,19 +48,32 @@ impl Own {
         own.unseal_key = text(&made["keys_base64"][0]);
         own.bao.root = text(&made["root_token"]);
         own.unseal();
-        Some(own)
+        self
     }
 
     /// A server that nobody has initialised.
     pub(crate) fn blank() -> Option<Self> {
+        Self::listening(&[]).map(|(own, _)| own)
+    }
+
+    fn listening(tls: &[Value]) -> Option<(Self, Vec<String>)> {
         let program = program()?;
         let storage = tempfile::tempdir().expect("a folder");
         let mut said = String::new();
         for _ in 0..TRIES {
             let listen = format!("127.0.0.1:{}", free_pair());
+            let mut listeners = vec![json!({ "tcp": { "address": listen, "tls_disable": true } })];
+            let mut addresses = Vec::new();
+            for settings in tls {
+                let (mut settings, address) =
+                    (settings.clone(), format!("127.0.0.1:{}", free_pair()));
+                settings["address"] = address.clone().into();
+                listeners.push(json!({ "tcp": settings }));
+                addresses.push(format!("https://{address}"));
+            }
             let config = json!({
                 "storage": { "file": { "path": storage.path().join("data") } },
-                "listener": { "tcp": { "address": listen, "tls_disable": true } },
+                "listener": listeners,
                 "disable_mlock": true,
             });
             std::fs::write(config_of(&storage), config.to_string()).expect("written");
@@ -57,7 +81,7 @@ impl Own {
                 Ok(process) => {
                     let (address, root) = (format!("http://{listen}"), String::new());
                     let bao = Bao { address, root, process };
-                    return Some(Self { bao, unseal_key: String::new(), storage });
+                    return Some((Self { bao, unseal_key: String::new(), storage }, addresses));
                 }
                 Err(log) => said = log,
             }

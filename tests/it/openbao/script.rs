@@ -96,6 +96,14 @@ impl Answer {
         self
     }
 
+    /// The same with another body, of JSON.
+    pub(crate) fn changed(mut self, change: impl Fn(&mut Value)) -> Self {
+        let mut body = serde_json::from_slice(&self.body).expect("JSON");
+        change(&mut body);
+        self.body = body.to_string().into_bytes();
+        self
+    }
+
     /// Waits before the first byte.
     pub(crate) fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }

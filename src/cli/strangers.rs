@@ -1,0 +1,63 @@
+//! Servers that only a file names: the question whether they may get the token.
+//!
+//! Invariants: each is asked about once in a run, at a terminal and nowhere else; a yes is remembered, a no
+//! is not.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::output::Output;
+use crate::keyservice::vault::{Address, Asker};
+use crate::os::env::Env;
+use crate::os::known_servers::KnownServers;
+use crate::os::tty;
+
+/// Servers that only a file names: what the user said of them before, or says at the terminal.
+pub(super) struct Strangers {
+    known: Option<KnownServers>,
+    out: Output,
+    /// Each is asked about once in a run.
+    answers: Mutex<HashMap<Address, bool>>,
+}
+
+impl Strangers {
+    pub(super) fn new(env: &Env, out: Output) -> Self {
+        Self { known: KnownServers::new(env), out, answers: Mutex::default() }
+    }
+
+    fn ask(&self, server: &Address) -> bool {
+        if self.known.as_ref().is_some_and(|known| known.contains(server)) {
+            return true;
+        }
+        // In a pipeline nobody would see the question.
+        if !self.out.stderr_is_terminal {
+            return false;
+        }
+        let question = format!(
+            "{server} is named by the file or its rule and not by you.\n\
+             Send your Vault token there, now and from now on? [y/N] "
+        );
+        let answer = tty::line(&question).unwrap_or_default();
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            return false;
+        }
+        match self.known.as_ref().map(|known| known.add(server)) {
+            Some(Ok(place)) => self.out.note(&format!("remembered in {place}")),
+            Some(Err(error)) => self.out.note(&format!("not remembered: {error}")),
+            None => {}
+        }
+        true
+    }
+}
+
+impl Asker for Strangers {
+    fn allows(&self, server: &Address) -> bool {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = answers.get(server) {
+            return *answer;
+        }
+        let answer = self.ask(server);
+        answers.insert(server.clone(), answer);
+        answer
+    }
+}

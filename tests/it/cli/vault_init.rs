@@ -1,0 +1,308 @@
+//! `init --vault`: what it writes and prints, and what a real server then holds.
+
+use expect_test::expect;
+use serde_json::json;
+
+use super::{Run, Sandbox, check};
+use crate::openbao::{Bao, Listener, Own, Recorder};
+
+/// Somebody who may set up the server at this address.
+fn operator(bao: &Bao) -> Sandbox {
+    Sandbox::bare().with("VAULT_TOKEN", bao.root()).with("VAULT_MAX_RETRIES", "0")
+}
+
+/// `init --vault` for this key, with these words behind it.
+fn init(sandbox: &Sandbox, address: &str, mount: &str, key: &str, words: &[&str]) -> Run {
+    let words = ["init", "--vault", address, "--mount", mount, "--key", key]
+        .into_iter()
+        .chain(words.iter().copied());
+    sandbox.run(&words.collect::<Vec<_>>())
+}
+
+#[test]
+fn it_writes_a_rule_and_prints_what_somebody_else_can_type() {
+    let evil = Listener::start();
+    let sandbox = Sandbox::bare().with("VAULT_TOKEN", "s.secret");
+    let sandbox = sandbox.with("VAULT_ADDR", &evil.address());
+    check(
+        &sandbox,
+        &["init", "--vault", "https://vault.example:8200"],
+        &expect![[r#"
+        exit 0
+        --- stdout
+        # For somebody who may set up the server; with Vault, type `vault` for `bao`.
+        export VAULT_ADDR=https://vault.example:8200
+        bao secrets enable -path=transit transit
+        bao write -f transit/keys/app
+        # seals new files and opens none:
+        bao policy write transit-app-writer - <<'END'
+        path "transit/encrypt/app" { capabilities = ["update"] }
+        END
+        # opens files; with the first policy too, changes them:
+        bao policy write transit-app-reader - <<'END'
+        path "transit/decrypt/app" { capabilities = ["update"] }
+        END
+        # moves files to the newest version of the key and opens none:
+        bao policy write transit-app-rotation - <<'END'
+        path "transit/rewrap/app" { capabilities = ["update"] }
+        path "transit/keys/app" { capabilities = ["read"] }
+        END
+    "#]],
+    );
+    expect![[r#"
+        # Who can open which file, for waxseal and sops. The first rule that matches counts.
+        creation_rules:
+            # One rule for all files. A rule can be for some, by a regex on the path from here:
+            # - path_regex: ^secrets/prod/
+            # A token goes to this server only where VAULT_ADDR names it as well: this file is no permission.
+            - hc_vault_transit_uri: https://vault.example:8200/v1/transit/keys/app
+              # With a recipient of age beside it, files can be opened without the server, too:
+              # age: age1...
+              # Without a line like the next, every value is sealed. With it, only those whose key matches:
+              # encrypted_regex: ^(data|stringData|password|token)$
+              # Refuse files in which anything was changed without a key, comments included:
+              # integrity: sealed
+        # After a change of recipients: waxseal updatekeys FILE...; if somebody left: waxseal rotate -i FILE...
+    "#]].assert_eq(&sandbox.read(".sops.yaml"));
+    // Once more: what is there is left alone.
+    let rule = sandbox.read(".sops.yaml") + "# mine\n";
+    sandbox.write(".sops.yaml", &rule);
+    sandbox.run(&["init", "--vault", "https://vault.example:8200"]).ok();
+    assert_eq!(sandbox.read(".sops.yaml"), rule);
+    let other = ["init", "--vault", "https://vault.example:8200", "--key", "other"];
+    check(
+        &sandbox,
+        &other,
+        &expect![[r#"
+        exit 1
+        --- stderr
+        error: DIR/work/.sops.yaml: is there already, and does not name this key; nothing was changed
+        hint: add `hc_vault_transit_uri: https://vault.example:8200/v1/transit/keys/other` to its rule, then try again
+    "#]],
+    );
+    assert_eq!((sandbox.read(".sops.yaml"), evil.connections()), (rule, 0));
+}
+
+#[test]
+fn names_that_a_shell_would_read_are_refused() {
+    let sandbox = Sandbox::bare();
+    let mut told = String::new();
+    for words in [
+        &["init", "--vault", "vault.example"][..],
+        &["init", "--vault", "https://$(id).example"],
+        &["init", "--vault", "https://vault.example/v1"],
+        &["init", "--vault", "https://me:hunter2@vault.example"],
+        &["init", "--vault", "https://vault.example", "--mount", "a;b"],
+        &["init", "--vault", "https://vault.example", "--key", "a b"],
+        &["init", "--key", "a"],
+        &["init", "--vault", "https://vault.example", "--age", "age1"],
+    ] {
+        told += &sandbox.transcript(&sandbox.run(words));
+    }
+    assert!(!told.contains("hunter2") && !sandbox.path(".sops.yaml").exists());
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: --vault: an address begins with https://, http:// or unix://
+        exit 1
+        --- stderr
+        error: the address: it is scheme, host and port, as files name it
+        exit 1
+        --- stderr
+        error: the address: it is scheme, host and port, as files name it
+        exit 1
+        --- stderr
+        error: --vault: a user name, a query, a fragment or a blank in an address
+        exit 1
+        --- stderr
+        error: the mount: no engine can be mounted there, or not be named
+        exit 1
+        --- stderr
+        error: the key: no transit key can have this name
+        exit 100
+        --- stderr
+        error: the following required arguments were not provided:
+          --vault <ADDRESS>
+
+        Usage: waxseal init --vault <ADDRESS> --key <NAME>
+
+        For more information, try '--help'.
+        exit 1
+        --- stderr
+        error: the argument '--vault <ADDRESS>' cannot be used with '--age <RECIPIENT>'
+
+        Usage: waxseal init --vault <ADDRESS>
+
+        For more information, try '--help'.
+    "#]]
+    .assert_eq(&told);
+}
+
+/// What each of the three policies allows, and nothing else.
+fn policies_are_enough_and_no_more(bao: &Bao, namespace: &str, mount: &str, key: &str) {
+    let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+    let at = |operation: &str| format!("{prefix}{mount}/{operation}/{key}");
+    let token = |role: &str| {
+        let body = json!({ "policies": [format!("{mount}-{key}-{role}")] });
+        let made = bao.ask("POST", &format!("{prefix}auth/token/create"), Some(body));
+        made["auth"]["client_token"].as_str().expect("a token").to_owned()
+    };
+    let plaintext = json!({ "plaintext": "aGVsbG8=" });
+    let wrapped = bao.ask("POST", &at("encrypt"), Some(plaintext.clone()));
+    let wrapped = json!({ "ciphertext": wrapped["data"]["ciphertext"] });
+    for (role, allowed) in
+        [("writer", &["encrypt"][..]), ("reader", &["decrypt"]), ("rotation", &["rewrap", "keys"])]
+    {
+        let token = token(role);
+        for operation in ["encrypt", "decrypt", "rewrap", "keys"] {
+            let (method, body) = match operation {
+                "encrypt" => ("POST", Some(plaintext.clone())),
+                "keys" => ("GET", None),
+                _ => ("POST", Some(wrapped.clone())),
+            };
+            let (status, answer) = bao.call(method, &at(operation), Some(&token), body);
+            let expected = if allowed.contains(&operation) { 200 } else { 403 };
+            assert_eq!(status, expected, "{role} {operation}: {answer}");
+        }
+        // A writer makes no key, whatever name it types.
+        let other = format!("{prefix}{mount}/encrypt/typo");
+        let (status, _) = bao.call("POST", &other, Some(&token), Some(plaintext.clone()));
+        assert_eq!(status, 403);
+    }
+}
+
+#[test]
+fn what_it_prints_sets_up_a_server() {
+    let Some(bao) = Bao::start() else { return };
+    let peers = std::env::var("WAXSEAL_PEERS").expect("the server comes from there");
+    let path = format!("{peers}:{}", std::env::var("PATH").expect("a path"));
+    for namespace in [String::new(), bao.namespace()] {
+        let sandbox = operator(bao).with("PATH", &path).with("VAULT_NAMESPACE", &namespace);
+        let script = init(&sandbox, bao.address(), "printed", "app", &[]).ok();
+        let run = sandbox.start("sh", &["-e"], &script);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{}", run.stdout);
+        policies_are_enough_and_no_more(bao, &namespace, "printed", "app");
+        let sandbox = sandbox.with("VAULT_ADDR", bao.address());
+        sandbox.write("a.yaml", "a: one\n");
+        sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
+        assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: one\n");
+    }
+}
+
+#[test]
+fn apply_makes_what_is_missing_and_can_be_run_twice() {
+    let Some(bao) = Bao::start() else { return };
+    for namespace in [String::new(), bao.namespace()] {
+        let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        let sandbox = operator(bao).with("VAULT_NAMESPACE", &namespace);
+        let first = init(&sandbox, bao.address(), "applied", "app", &["--apply"]).ok();
+        let lines = first.lines().filter(|line| line.ends_with(": made")).count();
+        assert_eq!(lines, 5, "{first}");
+        policies_are_enough_and_no_more(bao, &namespace, "applied", "app");
+        let rule = sandbox.read(".sops.yaml");
+        let key = bao.ask("GET", &format!("{prefix}applied/keys/app"), None)["data"].clone();
+        let second = init(&sandbox, bao.address(), "applied", "app", &["--apply"]).ok();
+        assert_eq!(second, first.replace(": made", ": was there"));
+        assert_eq!(sandbox.read(".sops.yaml"), rule);
+        let after = bao.ask("GET", &format!("{prefix}applied/keys/app"), None)["data"].clone();
+        assert_eq!(after, key);
+        // What it says last is what is needed next.
+        let sandbox = sandbox.with("VAULT_ADDR", bao.address());
+        assert!(first.contains(&format!("export VAULT_ADDR={}\n", bao.address())), "{first}");
+        sandbox.write("a.yaml", "a: one\n");
+        sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
+        assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: one\n");
+    }
+}
+
+#[test]
+fn apply_changes_nothing_that_is_there() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.mount();
+    let sandbox = operator(bao);
+    let mine = json!({ "policy": "path \"mine\" { capabilities = [\"read\"] }" });
+    let policy = format!("sys/policies/acl/{mount}-app-reader");
+    bao.ask("POST", &policy, Some(mine.clone()));
+    let run = init(&sandbox, bao.address(), &mount, "app", &["--apply"]);
+    assert!(run.stdout.contains("another one, left as it is\n"), "{}", run.stdout);
+    let said = run.fails(1);
+    assert!(said.contains(&format!("other policies of these names: {mount}-app-reader")), "{said}");
+    assert_eq!(bao.ask("GET", &policy, None)["data"]["policy"], mine["policy"]);
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_refused_before_the_rule_is_written() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.mount();
+    for (key, body) in [
+        ("signs", json!({ "type": "ed25519" })),
+        ("mac", json!({ "type": "hmac", "key_size": 32 })),
+        ("derived", json!({ "derived": true })),
+    ] {
+        bao.create_key(&mount, key, body);
+    }
+    let sandbox = operator(bao);
+    for (key, kind) in [("signs", "ed25519"), ("mac", "hmac")] {
+        let said = init(&sandbox, bao.address(), &mount, key, &["--apply"]).fails(1);
+        let expected = format!("the key {key} in {mount} is of type {kind}, which cannot encrypt");
+        assert!(said.contains(&expected) && said.contains(bao.address()), "{said}");
+        assert!(!sandbox.path(".sops.yaml").exists());
+        let policy = format!("sys/policies/acl/{mount}-{key}-writer");
+        assert_eq!(bao.call("GET", &policy, Some(bao.root()), None).0, 404);
+    }
+    let said = init(&sandbox, bao.address(), "sys/policies", "a", &["--apply"]).fails(1);
+    assert!(said.contains("the mount: no engine can be mounted there"), "{said}");
+    let said = init(&sandbox, bao.address(), "secret", "a", &["--apply"]).fails(1);
+    assert!(said.contains("an engine of type kv at secret, and no transit engine"), "{said}");
+    let told = init(&sandbox, bao.address(), &mount, "derived", &["--apply"]).ok();
+    assert!(told.contains("its rule needs a line `hc_vault_context: TEXT`\n"), "{told}");
+}
+
+#[test]
+fn the_token_goes_to_the_server_that_was_typed_and_is_not_shown() {
+    let Some(bao) = Bao::start() else { return };
+    let (server, other) = (Recorder::before(bao.address()), Listener::start());
+    let mount = bao.mount();
+    let key = format!("path \"{mount}/keys/app\" {{ capabilities = [\"read\", \"update\"] }}");
+    let little = bao.token(&key, json!({}));
+    // This one may make keys, and nothing else.
+    let sandbox = Sandbox::bare().with("VAULT_TOKEN", &little).with("VAULT_MAX_RETRIES", "0");
+    let sandbox = sandbox.with("VAULT_ADDR", &other.address());
+    let run = init(&sandbox, &server.address(), &mount, "app", &["--apply"]);
+    let said = run.fails(1);
+    let expected = format!("refuses GET {mount}/keys/app: permission denied (403)");
+    let expected = expected.replace("GET", "POST");
+    assert!(said.contains(&expected) || said.contains("sys/policies/acl"), "{said}");
+    assert!(said.contains("the token of VAULT_TOKEN may not do this"), "{said}");
+    assert!(!said.contains(&little) && said.contains(&server.address()), "{said}");
+    let sent = server.requests().iter().all(|it| it.header("x-vault-token") == Some(&little));
+    assert!(sent && other.connections() == 0);
+    assert!(!sandbox.path(".sops.yaml").exists());
+
+    let nobody = Sandbox::bare();
+    let said = init(&nobody, &server.address(), &mount, "app", &["--apply"]).fails(1);
+    assert!(said.contains("there is no token: set VAULT_TOKEN"), "{said}");
+
+    // Where a rule is there that does not name the key, the server is not asked at all.
+    let asked = server.requests().len();
+    nobody.write(".sops.yaml", "creation_rules:\n  - age: age1\n");
+    let said = init(&nobody, &server.address(), &mount, "app", &["--apply"]).fails(1);
+    assert!(said.contains("nothing was changed"), "{said}");
+    assert_eq!(server.requests().len(), asked);
+}
+
+#[test]
+fn a_server_that_cannot_answer_is_named() {
+    let Some(mut own) = Own::start() else { return };
+    let address = own.address().to_owned();
+    let sandbox = operator(&own);
+    own.seal();
+    let said = init(&sandbox, &address, "transit", "app", &["--apply"]).fails(1);
+    assert!(said.contains(&address) && said.contains("is sealed (503)"), "{said}");
+    own.kill();
+    let said = init(&sandbox, &address, "transit", "app", &["--apply"]).fails(1);
+    assert!(said.contains(&address) && said.contains("cannot connect"), "{said}");
+    own.start_again();
+    own.unseal();
+    init(&sandbox, &address, "transit", "app", &["--apply"]).ok();
+}

@@ -1,0 +1,285 @@
+//! Servers with TLS: whose certificates are believed, which one is shown, and what is said otherwise.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use expect_test::expect;
+use serde_json::json;
+
+use super::{Sandbox, text};
+use crate::openbao::Own;
+
+/// Certificates of a folder, made by OpenSSL.
+struct Certificates {
+    folder: tempfile::TempDir,
+}
+
+impl Certificates {
+    fn make() -> Self {
+        let made = Self { folder: tempfile::tempdir().expect("a folder") };
+        let config = "[req]\ndistinguished_name = name\n[name]\n[any]\ncommonName = supplied\n\
+             [authority]\nbasicConstraints = critical,CA:TRUE\n\
+             [ca]\ndefault_ca = own\n[own]\ndatabase = database\nnew_certs_dir = .\n\
+             default_md = sha256\npolicy = any\nrand_serial = yes\n";
+        std::fs::write(made.path("config"), config).expect("written");
+        std::fs::write(made.path("database"), "").expect("written");
+        for name in ["authority", "stranger"] {
+            made.openssl(&format!(
+                "req -x509 -config config -extensions authority -days 30 -subj /CN={name} \
+                 -keyout {name}.key -out {name}.pem {KEY}"
+            ));
+        }
+        let now = "20200101000000Z";
+        for (name, authority, until, extension) in [
+            ("server", "authority", "20491231000000Z", "subjectAltName = IP:127.0.0.1"),
+            ("named", "authority", "20491231000000Z", "subjectAltName = DNS:vault.internal"),
+            ("expired", "authority", "20200201000000Z", "subjectAltName = IP:127.0.0.1"),
+            ("client", "authority", "20491231000000Z", "extendedKeyUsage = clientAuth"),
+            ("intruder", "stranger", "20491231000000Z", "extendedKeyUsage = clientAuth"),
+        ] {
+            std::fs::write(made.path("extension"), format!("{extension}\n")).expect("written");
+            made.openssl(&format!(
+                "req -new -config config -subj /CN={name} -keyout {name}.key -out {name}.csr {KEY}"
+            ));
+            made.openssl(&format!(
+                "ca -batch -notext -config config -startdate {now} -enddate {until} -extfile \
+                 extension -cert {authority}.pem -keyfile {authority}.key -in {name}.csr -out \
+                 {name}.pem"
+            ));
+        }
+        made
+    }
+
+    fn openssl(&self, words: &str) {
+        let output = Command::new("openssl")
+            .args(words.split_whitespace())
+            .current_dir(self.folder.path())
+            .env("OPENSSL_CONF", "/dev/null")
+            .output()
+            .expect("openssl, which tests/run asks for");
+        assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        text(&self.path(name))
+    }
+
+    fn listener(&self, name: &str) -> serde_json::Value {
+        let (cert, key) = (format!("{name}.pem"), format!("{name}.key"));
+        json!({ "tls_cert_file": self.path(&cert), "tls_key_file": self.path(&key) })
+    }
+}
+
+/// A word, or what stands for one that counts seconds.
+fn without_times(word: &str) -> &str {
+    let digits = word.trim_start_matches('(');
+    let is_time = digits.len() >= 9 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_time { "SECONDS" } else { word }
+}
+
+const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+
+/// A server that listens with several certificates.
+struct Stage {
+    own: Own,
+    certificates: Certificates,
+    mount: String,
+    /// With a certificate for its address, for another name, with one of long ago, and one that wants to
+    /// see the user's.
+    good: String,
+    named: String,
+    expired: String,
+    mutual: String,
+}
+
+impl Stage {
+    fn set() -> Option<Self> {
+        let certificates = Certificates::make();
+        let mut mutual = certificates.listener("server");
+        mutual["tls_require_and_verify_client_cert"] = true.into();
+        mutual["tls_client_ca_file"] = certificates.text("authority.pem").into();
+        let [good, named, expired] =
+            ["server", "named", "expired"].map(|name| certificates.listener(name));
+        let (own, addresses) = Own::start_with(&[good, named, expired, mutual])?;
+        let [good, named, expired, mutual] = addresses.try_into().expect("four");
+        let mount = own.mount();
+        own.create_key(&mount, "a", json!({}));
+        Some(Self { own, certificates, mount, good, named, expired, mutual })
+    }
+
+    fn user(&self, address: &str, variables: &[(&str, &str)]) -> Sandbox {
+        let mut sandbox = Sandbox::bare()
+            .with("VAULT_ADDR", address)
+            .with("VAULT_TOKEN", self.own.root())
+            .with("VAULT_MAX_RETRIES", "0");
+        for (name, value) in variables {
+            sandbox = sandbox.with(name, value);
+        }
+        let uri = format!("{address}/v1/{}/keys/a", self.mount);
+        let rule = format!("creation_rules:\n  - hc_vault_transit_uri: {uri}\n");
+        sandbox.write(".sops.yaml", &rule);
+        sandbox.write("a.yaml", "a: one\n");
+        sandbox
+    }
+
+    #[track_caller]
+    fn works(&self, address: &str, variables: &[(&str, &str)]) {
+        let sandbox = self.user(address, variables);
+        let run = sandbox.run(&["encrypt", "-i", "a.yaml"]);
+        assert_eq!(run.code, Some(0), "{variables:?}: {}", run.stderr);
+        assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).stdout, "a: one\n");
+    }
+
+    /// What is said, without what differs from run to run.
+    fn told(&self, what: &str, address: &str, variables: &[(&str, &str)]) -> String {
+        let sandbox = self.user(address, variables);
+        let said = sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1);
+        assert_eq!(sandbox.read("a.yaml"), "a: one\n");
+        assert!(!said.contains(self.own.root()), "{said}");
+        let said = said.replace(&text(self.certificates.folder.path()), "CERTIFICATES");
+        let said = said.replace(address, "ADDRESS").replace(&self.mount, "MOUNT");
+        // Times.
+        let said: Vec<_> = said.split(' ').map(without_times).collect();
+        let said = said.join(" ");
+        format!("{what}\n{}\n", sandbox.masked(&said))
+    }
+}
+
+#[test]
+fn every_way_to_name_an_authority_is_enough() {
+    let Some(stage) = Stage::set() else { return };
+    let made = &stage.certificates;
+    let authority = made.text("authority.pem");
+    stage.works(&stage.good, &[("VAULT_CACERT", &authority)]);
+    stage.works(&stage.good, &[("BAO_CACERT", &authority), ("VAULT_CACERT", "/nowhere")]);
+    let bytes = std::fs::read_to_string(&authority).expect("readable");
+    stage.works(&stage.good, &[("VAULT_CACERT_BYTES", &bytes)]);
+    // A folder may hold other things as well, by which Vault's own client fails.
+    let folder = made.path("folder");
+    std::fs::create_dir_all(folder.join("more")).expect("made");
+    for name in ["stranger.pem", "authority.pem", "server.key"] {
+        std::fs::copy(made.path(name), folder.join(name)).expect("copied");
+    }
+    std::fs::write(folder.join("README"), "what is here\n").expect("written");
+    stage.works(&stage.good, &[("VAULT_CAPATH", &text(&folder))]);
+    // The name of the certificate is another one than that of the address.
+    let name = ("VAULT_TLS_SERVER_NAME", "vault.internal");
+    stage.works(&stage.named, &[("VAULT_CACERT", &authority), name]);
+    for address in [&stage.good, &stage.named, &stage.expired] {
+        stage.works(address, &[("VAULT_SKIP_VERIFY", "true")]);
+    }
+    let (certificate, key) = (made.text("client.pem"), made.text("client.key"));
+    let client = [("VAULT_CLIENT_CERT", certificate.as_str()), ("VAULT_CLIENT_KEY", &key)];
+    stage.works(&stage.mutual, &[("VAULT_CACERT", authority.as_str()), client[0], client[1]]);
+}
+
+#[test]
+fn a_server_that_is_not_believed_is_told_with_what_to_do() {
+    let Some(stage) = Stage::set() else { return };
+    let made = &stage.certificates;
+    let (authority, stranger) = (made.text("authority.pem"), made.text("stranger.pem"));
+    let known = ("VAULT_CACERT", authority.as_str());
+    let (readme, absent, empty) = (made.text("config"), made.text("absent"), made.path("empty"));
+    std::fs::create_dir(&empty).expect("made");
+    let plain = stage.own.address().to_owned();
+    let client =
+        |name: &str| (made.text(&format!("{name}.pem")), made.text(&format!("{name}.key")));
+    let (intruder, good) = (client("intruder"), client("client"));
+    let shown = |pair: &(String, String)| -> [(&'static str, String); 2] {
+        [("VAULT_CLIENT_CERT", pair.0.clone()), ("VAULT_CLIENT_KEY", pair.1.clone())]
+    };
+    let with = |pair: &[(&'static str, String); 2]| {
+        let [certificate, key] = pair;
+        stage.told(
+            "client",
+            &stage.mutual,
+            &[known, (certificate.0, &certificate.1), (key.0, &key.1)],
+        )
+    };
+    let mut told = String::new();
+    for (what, address, variables) in [
+        ("no authority", &stage.good, &[][..]),
+        ("another authority", &stage.good, &[("VAULT_CACERT", stranger.as_str())]),
+        ("a file without certificates", &stage.good, &[("VAULT_CACERT", readme.as_str())]),
+        ("no such file", &stage.good, &[("VAULT_CACERT", absent.as_str())]),
+        ("no certificate in the text", &stage.good, &[("VAULT_CACERT_BYTES", "nonsense")]),
+        ("an empty folder", &stage.good, &[("VAULT_CAPATH", &text(&empty))]),
+        ("expired", &stage.expired, &[known]),
+        ("another name", &stage.named, &[known]),
+        ("not that name either", &stage.good, &[known, ("VAULT_TLS_SERVER_NAME", "b.internal")]),
+        ("no certificate shown", &stage.mutual, &[known]),
+        ("plain to TLS", &stage.good.replace("https:", "http:"), &[known]),
+        ("TLS to plain", &plain.replace("http:", "https:"), &[known]),
+    ] {
+        told += &stage.told(what, address, variables);
+    }
+    told += &with(&shown(&intruder));
+    told += &with(&shown(&(good.0.clone(), intruder.1)));
+    told += &with(&shown(&(good.0, text(Path::new("/nowhere")))));
+    expect![[r#"
+        no authority
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: UnknownIssuer
+
+        another authority
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: UnknownIssuer
+
+        a file without certificates
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: CERTIFICATES/config: holds no certificate in PEM
+
+        no such file
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: CERTIFICATES/absent: no such file
+
+        no certificate in the text
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: CACERT_BYTES: holds no certificate in PEM
+
+        an empty folder
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: CERTIFICATES/empty: holds no certificate in PEM
+
+        expired
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: certificate expired: verification time SECONDS (UNIX), but certificate is not valid after SECONDS SECONDS seconds ago)
+
+        another name
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: certificate not valid for name "127.0.0.1"; certificate is only valid for DnsName("vault.internal")
+
+        not that name either
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: certificate not valid for name "b.internal"; certificate is only valid for IpAddress(127.0.0.1)
+
+        no certificate shown
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: received fatal alert: CertificateRequired
+
+        plain to TLS
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: the answer is not JSON (400)
+
+        TLS to plain
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): received corrupt message of type InvalidContentType
+
+        client
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: received fatal alert: UnknownCA
+
+        client
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: the connection: keys may not be consistent: KeyMismatch
+
+        client
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: /nowhere: no such file
+
+    "#]].assert_eq(&told);
+}
