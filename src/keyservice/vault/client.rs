@@ -152,7 +152,7 @@ impl Client {
             return Ok(answer);
         }
         // The token may have been renewed since: by an Agent, by a login beside us.
-        let renewed = self.tokens.renewed(server).map_err(CallError::Token)?;
+        let renewed = self.tokens.renewed(server, token.as_ref()).map_err(CallError::Token)?;
         let same = |new: &VaultToken| {
             token.as_ref().is_some_and(|old| old.expose_secret() == new.expose_secret())
         };

@@ -52,12 +52,16 @@ pub trait TokenSource: Send + Sync {
     /// If a place that should hold one cannot be read; says which.
     fn token(&self, server: &Address) -> Result<Option<VaultToken>, String>;
 
-    /// The token for a server that refused the one before: read once more, where that can give another.
+    /// The token for a server that refused this one: read once more, where that can give another.
     ///
     /// # Errors
     ///
     /// As [`TokenSource::token`].
-    fn renewed(&self, server: &Address) -> Result<Option<VaultToken>, String>;
+    fn renewed(
+        &self,
+        server: &Address,
+        refused: Option<&VaultToken>,
+    ) -> Result<Option<VaultToken>, String>;
 
     /// What the token for a server came from, for messages: `VAULT_TOKEN`; `None`: there is none.
     fn origin(&self, server: &Address) -> Option<String>;
