@@ -11,7 +11,7 @@ use super::env::Env;
 use super::token_store::TokenStore;
 use crate::keyservice::vault::auth::{Desk, Mount, Sessions, sink};
 use crate::keyservice::vault::settings::{TOKEN, find};
-use crate::keyservice::vault::{Address, Client, TokenSource, VaultToken};
+use crate::keyservice::vault::{Address, Client, Headers, TokenSource, VaultToken};
 use crate::secret::SecretText;
 
 /// The token of the environment, of a login, of the token helper or of the token file, whichever comes
@@ -114,6 +114,16 @@ impl TokenSource for Tokens {
         match &self.sessions {
             Some(sessions) => sessions.renewed(server, refused),
             None => self.looked(server, true),
+        }
+    }
+
+    fn inline(&self, server: &Address) -> Result<Option<Headers>, String> {
+        self.sessions.as_ref().map_or(Ok(None), |sessions| sessions.inline(server))
+    }
+
+    fn refused(&self, server: &Address, problem: &str) {
+        if let Some(sessions) = &self.sessions {
+            sessions.refused(server, problem);
         }
     }
 

@@ -55,7 +55,8 @@ impl Bao {
                 "-dev-no-store-token".to_owned(),
                 format!("-dev-listen-address={listen}"),
             ];
-            match Process::start(&program, &args) {
+            // The last that it says in its own words.
+            match Process::start_until(&program, &args, &[], "ca.pem'") {
                 Ok(process) => {
                     let log = process.log();
                     let ca = log.split_whitespace().find(|word| word.ends_with("ca.pem'"));

@@ -61,8 +61,10 @@ fn short_lived(renewable: bool) -> Script {
             _ => {
                 let body = request.json();
                 let count = body["batch_input"].as_array().map_or(0, Vec::len);
-                let one = json!({ "ciphertext": "vault:v1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" });
-                let results: Vec<Value> = (0..count).map(|_| one.clone()).collect();
+                let text = "vault:v1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+                let one =
+                    |index: usize| json!({ "ciphertext": text, "reference": index.to_string() });
+                let results: Vec<Value> = (0..count).map(one).collect();
                 // Longer than two thirds of the lease.
                 Answer::json(200, &json!({ "data": { "batch_results": results } }))
                     .after(std::time::Duration::from_millis(800))

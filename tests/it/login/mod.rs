@@ -5,6 +5,7 @@ mod backends;
 mod certificates;
 mod chain;
 mod factors;
+mod inline;
 mod leases;
 mod passwords;
 mod signed;
@@ -122,18 +123,20 @@ fn flat(said: &str) -> String {
     said.replace("\n      | ", " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A role of AppRole with these options beside its policy: role id and secret id.
-fn role(site: &Site, mut options: Value) -> (String, String) {
+/// A role of AppRole with these options beside its policy: its role id.
+fn role_id(site: &Site, mut options: Value) -> String {
     options["token_policies"] = json!(site.policy);
     site.set("role/app", options);
-    let id = site.bao.ask(
-        "GET",
-        &format!("{}auth/{}/role/app/role-id", site.namespace, site.auth),
-        None,
-    );
+    let path = format!("{}auth/{}/role/app/role-id", site.namespace, site.auth);
+    let id = site.bao.ask("GET", &path, None);
+    id["data"]["role_id"].as_str().expect("a text").to_owned()
+}
+
+/// The same, and a secret id.
+fn role(site: &Site, options: Value) -> (String, String) {
+    let id = role_id(site, options);
     let secret = site.set("role/app/secret-id", json!({}));
-    let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    (text(&id["data"]["role_id"]), text(&secret["data"]["secret_id"]))
+    (id, secret["data"]["secret_id"].as_str().expect("a text").to_owned())
 }
 
 /// Seconds since 1970.

@@ -122,7 +122,14 @@ fn a_pod_logs_in_with_the_token_of_its_service_account() {
         let body = json!({ "kind": kind, "apiVersion": version, "status": status });
         Answer::json(201, &body)
     });
+    // It speaks no TLS, but its authority must be named.
+    let pki = format!("pki-{}", site.auth);
+    site.bao.ask("POST", &format!("sys/mounts/{pki}"), Some(json!({ "type": "pki" })));
+    let authority = json!({ "common_name": "cluster", "key_type": "ec" });
+    let path = format!("{pki}/root/generate/internal");
+    let authority = site.bao.ask("POST", &path, Some(authority));
     let config = json!({
+        "kubernetes_ca_cert": authority["data"]["certificate"],
         "kubernetes_host": cluster.address(), "token_reviewer_jwt": service_account("reviewer"),
         "disable_local_ca_jwt": true, "disable_iss_validation": true,
     });

@@ -9,6 +9,7 @@
 
 pub mod actions;
 mod approle;
+mod inline;
 pub mod login;
 mod mfa;
 pub mod place;
@@ -197,6 +198,16 @@ impl<'a> Desk<'a> {
         repeat: Repeat,
     ) -> Result<Value, LoginError> {
         self.send(&self.line(method, path, body, &[], repeat), token)
+    }
+
+    /// Asks who the login in these headers is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::post`].
+    pub fn look(&self, headers: &[(&'static str, SecretText)]) -> Result<Value, LoginError> {
+        let path = "auth/token/lookup-self";
+        self.send(&self.line("GET", path, None, headers, Repeat::Unsent), None)
     }
 
     fn line<'c>(

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::session::{Session, lease};
-use super::{Desk, LoginError, Mount, Person, Places, Plan};
+use super::{Desk, LoginError, Mount, Person, Places, Plan, inline};
 use crate::keyservice::vault::{
-    Address, Client, ClientOptions, Repeat, TokenSource, Transport, Trust, VaultToken,
+    Address, Client, ClientOptions, Headers, Repeat, TokenSource, Transport, Trust, VaultToken,
 };
 use crate::secret::SecretText;
 
@@ -44,6 +44,8 @@ enum State {
     #[default]
     New,
     Live(Live),
+    /// Each request carries this login.
+    Inline(Headers),
     /// Why there is no token, for the rest of the run.
     Failed(String),
 }
@@ -126,12 +128,12 @@ impl Sessions {
         match &at.state {
             State::New => self.log_in(at, server),
             State::Live(live) if live.is_due(self.client.now()) => self.renew(at, server),
-            State::Live(_) | State::Failed(_) => {}
+            State::Live(_) | State::Inline(_) | State::Failed(_) => {}
         }
         match &at.state {
             State::Live(live) => live.token().map_err(|problem| self.failed(&problem)),
             State::Failed(problem) => Err(problem.clone()),
-            State::New => Err(self.failed("there was no login")),
+            State::New | State::Inline(_) => Err(self.failed("there was no login")),
         }
     }
 
@@ -180,6 +182,22 @@ impl Sessions {
         } else {
             live.settled = true;
         }
+    }
+
+    /// Has the server look at the login that every request will carry: many at a time would be as many
+    /// refusals.
+    fn begin_inline(&self, at: &mut Server, server: &Address) {
+        let mount = self.mount(server);
+        let desk = Desk::new(&self.client, &mount).with_person(&*self.person);
+        let tried = self.plan.login.form(&desk, &*self.places).and_then(|form| {
+            let headers = inline::headers(&mount, &form);
+            desk.look(&headers)?;
+            Ok(headers)
+        });
+        at.state = match tried {
+            Ok(headers) => State::Inline(headers),
+            Err(error) => State::Failed(self.failed(&error.to_string())),
+        };
     }
 
     /// Whether the server still knows a token: what it refuses then is not the token.
@@ -267,6 +285,27 @@ impl TokenSource for Sessions {
         at.again = true;
         self.log_in(&mut at, server);
         self.current(&mut at, server).map(Some)
+    }
+
+    fn inline(&self, server: &Address) -> Result<Option<Headers>, String> {
+        if !self.plan.inline {
+            return Ok(None);
+        }
+        let at = self.server(server);
+        let mut at = locked(&at);
+        if matches!(at.state, State::New) {
+            self.begin_inline(&mut at, server);
+        }
+        match &at.state {
+            State::Inline(headers) => Ok(Some(inline::copy(headers))),
+            State::Failed(problem) => Err(problem.clone()),
+            State::New | State::Live(_) => Err(self.failed("there was no login")),
+        }
+    }
+
+    fn refused(&self, server: &Address, problem: &str) {
+        let at = self.server(server);
+        locked(&at).state = State::Failed(self.failed(problem));
     }
 
     fn origin(&self, _server: &Address) -> Option<String> {
