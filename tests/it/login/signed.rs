@@ -99,6 +99,7 @@ fn service_account(name: &str) -> String {
     let head = json!({ "alg": "RS256", "typ": "JWT" });
     let claims = json!({
         "iss": "https://kubernetes.default.svc", "aud": ["vault"], "exp": super::now() + 600,
+        "iat": super::now() - 60, "nbf": super::now() - 60,
         "sub": format!("system:serviceaccount:prod:{name}"),
         "kubernetes.io": { "namespace": "prod",
             "serviceaccount": { "name": name, "uid": "uid-1" } },

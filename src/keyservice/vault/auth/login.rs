@@ -68,8 +68,8 @@ pub enum Backend {
 
 /// What a method sends in one request.
 pub struct Form {
-    /// Behind the mount.
-    pub path: String,
+    /// Who logs in, where that stands in the path.
+    pub username: Option<String>,
     /// A JSON object of texts.
     pub fields: Vec<(&'static str, SecretText)>,
 }
@@ -94,7 +94,7 @@ impl Plan {
         let inline = settings.flag("inline")?;
         settings.end()?;
         if inline && !login.is_one_request() {
-            return Err(format!("{} cannot be inline", login.name()));
+            return Err(format!("this login by {} cannot be inline", login.name()));
         }
         Ok(Self { login, mount, namespace, inline })
     }
@@ -154,7 +154,9 @@ impl Login {
     fn is_one_request(&self) -> bool {
         match self {
             Self::AppRole(role) => role.wrapped_for.is_none(),
-            Self::Password { .. } | Self::Jwt { .. } | Self::Certificate { .. } => true,
+            // There it would be a path of its own.
+            Self::Password { username, .. } => !username.contains('/'),
+            Self::Jwt { .. } | Self::Certificate { .. } => true,
         }
     }
 
@@ -195,12 +197,12 @@ impl Login {
     /// If a credential is not there.
     pub fn form(&self, desk: &Desk<'_>, places: &dyn Places) -> Result<Form, LoginError> {
         let mut fields = Vec::new();
-        let mut path = "login".to_owned();
+        let mut name = None;
         let text = |text: &str| SecretText::new(text.to_owned());
         match self {
             Self::AppRole(role) => return role.form(desk, places),
             Self::Password { username, password, .. } => {
-                path = format!("login/{}", segment(username));
+                name = Some(username.clone());
                 let prompt = format!("Password of {username} ({}): ", self.name());
                 fields.push(("password", read(desk, places, password, &prompt)?));
             }
@@ -216,7 +218,7 @@ impl Login {
                 }
             }
         }
-        Ok(Form { path, fields })
+        Ok(Form { username: name, fields })
     }
 }
 
@@ -224,6 +226,15 @@ impl Login {
 const METHODS: [&str; 7] = ["approle", "userpass", "ldap", "radius", "kubernetes", "jwt", "cert"];
 
 impl Form {
+    /// Behind the mount, as a URL has it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match &self.username {
+            Some(name) => format!("login/{}", segment(name)),
+            None => "login".to_owned(),
+        }
+    }
+
     /// The body of the request.
     #[must_use]
     pub fn body(&self) -> zeroize::Zeroizing<Vec<u8>> {

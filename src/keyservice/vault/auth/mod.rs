@@ -153,7 +153,7 @@ impl<'a> Desk<'a> {
     ///
     /// As [`Desk::post`], and if the answer holds no token.
     pub fn submit(&self, form: &Form) -> Result<Session, LoginError> {
-        Session::read(self, self.post(&form.path, &form.body(), &[])?)
+        Session::read(self, self.post(&form.path(), &form.body(), &[])?)
     }
 
     /// Sends a credential: `auth/MOUNT/PATH`, in the place of which the namespace's header stands.
