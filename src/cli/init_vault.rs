@@ -48,7 +48,7 @@ pub(super) fn run(ctx: &Ctx, args: &VaultArgs, address: &str) -> Result<Exit, Er
     }
     let (told, other) = if args.apply {
         let client = client(&ctx.env, ctx.out, Some(setup.server()))
-            .map_err(|error| Error::of(exit::GENERIC, &error))?;
+            .map_err(|problem| Error::new(exit::GENERIC, problem))?;
         apply(&setup, &client).map_err(|error| explained(&setup, &client, &error))?
     } else {
         (commands(&setup), Vec::new())

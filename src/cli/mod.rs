@@ -34,8 +34,12 @@ mod key_diff;
 mod keygen;
 #[cfg(feature = "vault")]
 mod kv;
+#[cfg(feature = "vault")]
+mod login;
 mod open;
 mod output;
+#[cfg(feature = "vault")]
+mod person;
 mod plain;
 #[cfg(feature = "vault")]
 mod publish;
@@ -107,6 +111,10 @@ enum Command {
     Recipients(recipients::RecipientsArgs),
     #[cfg(feature = "vault")]
     Doctor(doctor::DoctorArgs),
+    #[cfg(feature = "vault")]
+    Login(login::LoginArgs),
+    #[cfg(feature = "vault")]
+    Logout(login::LogoutArgs),
     Completion(completion::CompletionArgs),
 }
 
@@ -154,6 +162,10 @@ fn dispatch(ctx: &Ctx, command: &Command) -> Result<Exit, Error> {
         Command::Recipients(args) => recipients::run(ctx, args),
         #[cfg(feature = "vault")]
         Command::Doctor(args) => doctor::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Login(args) => login::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Logout(args) => login::run_logout(ctx, args),
         Command::Completion(args) => completion::run(ctx, args, Cli::command()),
     }
 }

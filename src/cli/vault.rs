@@ -3,15 +3,20 @@
 use std::sync::{Arc, OnceLock};
 
 use super::output::Output;
+use super::person::User;
 use super::strangers::Strangers;
 use crate::keys::{MasterKey, WrappedKey};
-use crate::keyservice::vault::settings::{NAMESPACE, SettingError, VaultSettings, find};
-use crate::keyservice::vault::{Address, Client, VaultKeys};
+use crate::keyservice::vault::auth::sessions::NoTokens;
+use crate::keyservice::vault::auth::{Plan, Sessions};
+use crate::keyservice::vault::settings::{Identity, MFA, NAMESPACE, Tls, VaultSettings, find};
+use crate::keyservice::vault::{Address, Client, TokenSource, Transport, VaultKeys};
 use crate::keyservice::{Crew, KeyError, KeyService};
+use crate::os::auto_auth::configured;
+use crate::os::credentials::Machine;
 use crate::os::env::Env;
 use crate::os::http::Http;
-use crate::os::vault_token::Tokens;
-use crate::secret::DataKey;
+use crate::os::vault_token::{Tokens, of_variable};
+use crate::secret::{DataKey, SecretText};
 
 /// The transit keys; nothing is read before one is asked for.
 pub(crate) struct Vault {
@@ -34,34 +39,102 @@ impl Vault {
     /// The transit keys; their settings are read now.
     pub(crate) fn keys(&self) -> Result<&VaultKeys, KeyError> {
         let keys = self.keys.get_or_init(|| {
-            let client = client(&self.env, self.out, None)
-                .map_err(|error| KeyError::Failed { problem: error.to_string() })?;
+            let problem = |problem| KeyError::Failed { problem };
+            let client = client(&self.env, self.out, None).map_err(problem)?;
             Ok(VaultKeys::new(client, Arc::clone(&self.crew)))
         });
         keys.as_ref().map_err(Clone::clone)
     }
 }
 
-/// A client as the environment says, for the servers that it names, and for the one that was typed.
+/// How servers are reached, before anybody is.
+pub(crate) struct Reach {
+    pub(crate) settings: VaultSettings,
+    transport: Arc<dyn Transport>,
+}
+
+impl Reach {
+    /// That of this environment.
+    pub(crate) fn of(env: &Env, out: Output) -> Result<Self, String> {
+        let name = "SOPS_HC_VAULT_ALLOWLIST";
+        let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
+        let settings = VaultSettings::read(variable, (name, env.text(name)))
+            .map_err(|error| error.to_string())?;
+        for warning in &settings.warnings {
+            out.note(warning);
+        }
+        let transport: Arc<dyn Transport> =
+            Arc::new(Http::new(settings.tls.clone(), settings.proxy.clone()));
+        Ok(Self { settings, transport })
+    }
+
+    /// A client with these tokens.
+    pub(crate) fn client(&self, tokens: Box<dyn TokenSource>) -> Client {
+        let VaultSettings { trust, client, .. } = &self.settings;
+        Client::new(Box::new(Arc::clone(&self.transport)), tokens, trust.clone(), client.clone())
+    }
+
+    /// The logins of a plan, which stands at `origin`.
+    pub(crate) fn sessions(
+        &self,
+        plan: Plan,
+        origin: &str,
+        env: &Arc<Env>,
+        out: Output,
+    ) -> Sessions {
+        let VaultSettings { trust, client, tls, proxy, .. } = &self.settings;
+        let transport = match plan.login.identity() {
+            // A connection shows one certificate; the other stays out of it.
+            Some((certificate, key)) => {
+                let identity = Identity::Files(certificate.clone(), key.clone());
+                let tls = Tls { identity: Some(identity), ..tls.clone() };
+                Arc::new(Http::new(tls, proxy.clone()))
+            }
+            None => Arc::clone(&self.transport),
+        };
+        let (machine, user) = (Machine::new(Arc::clone(env)), User { env: Arc::clone(env), out });
+        let sessions = Sessions::new(
+            plan,
+            origin,
+            &transport,
+            trust,
+            client,
+            Box::new(machine),
+            Box::new(user),
+        );
+        sessions.with_mfa(second_factors(env))
+    }
+}
+
+/// The client of a run. Only what a login would need is looked for: a token in a variable counts before.
+///
+/// `typed`: a server that was named on the command line.
 pub(crate) fn client(
     env: &Arc<Env>,
     out: Output,
     typed: Option<&Address>,
-) -> Result<Client, SettingError> {
-    let name = "SOPS_HC_VAULT_ALLOWLIST";
-    let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
-    let settings = VaultSettings::read(variable, (name, env.text(name)))?;
-    for warning in &settings.warnings {
-        out.note(warning);
+) -> Result<Client, String> {
+    let mut reach = Reach::of(env, out)?;
+    if let Some(server) = typed {
+        reach.settings.trust = reach.settings.trust.with(server.clone());
     }
-    let transport = Http::new(settings.tls, settings.proxy);
-    let tokens = Tokens::new(Arc::clone(env));
-    let trust = match typed {
-        Some(server) => settings.trust.with(server.clone()),
-        None => settings.trust,
+    let plan = match of_variable(env) {
+        Some(_) => None,
+        None => configured(env)?,
     };
-    let client = Client::new(Box::new(transport), Box::new(tokens), trust, settings.client);
+    let sessions = plan.map(|(plan, origin)| reach.sessions(plan, &origin, env, out));
+    let bare = reach.client(Box::new(NoTokens));
+    let client = reach.client(Box::new(Tokens::new(Arc::clone(env), sessions, bare)));
     Ok(client.asking(Box::new(Strangers::new(env, out))))
+}
+
+/// What `VAULT_MFA` holds, with commas.
+fn second_factors(env: &Env) -> Vec<SecretText> {
+    let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
+    let Some((_, text)) = find(MFA, variable) else { return Vec::new() };
+    let text = SecretText::new(text);
+    let factors = text.expose_secret().split(',').map(str::trim).filter(|it| !it.is_empty());
+    factors.map(|it| SecretText::new(it.to_owned())).collect()
 }
 
 /// The namespace that the environment names.

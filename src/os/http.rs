@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io::Read;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,14 +19,14 @@ use zeroize::Zeroizing;
 
 use super::fs::read_bytes;
 use crate::keyservice::vault::settings::{self, Roots, Tls};
-use crate::keyservice::vault::{Answer, LARGEST, Request, Transport, TransportError};
+use crate::keyservice::vault::{Answer, LARGEST, Request, Transport, TransportError, envelope};
 use crate::secret::{SecretText, Wiped, reserve};
 use crate::shown::Show;
 
 /// Requests over the network.
 pub struct Http {
     tls: Tls,
-    proxy: Option<SecretText>,
+    proxy: Option<Arc<SecretText>>,
     start: Instant,
     /// One for each socket, each server of a name that is not its own, and those of this machine.
     clients: Mutex<HashMap<String, Client>>,
@@ -35,7 +35,7 @@ pub struct Http {
 impl Http {
     /// A transport that secures connections so, over this proxy.
     #[must_use]
-    pub fn new(tls: Tls, proxy: Option<SecretText>) -> Self {
+    pub fn new(tls: Tls, proxy: Option<Arc<SecretText>>) -> Self {
         Self { tls, proxy, start: Instant::now(), clients: Mutex::default() }
     }
 
@@ -219,6 +219,7 @@ fn answer(response: Response) -> Result<Answer, TransportError> {
         value.map(str::to_owned)
     };
     let (retry_after, location) = (header(RETRY_AFTER), header(LOCATION));
+    let inline_failed = response.headers().contains_key("X-Vault-Inline-Auth-Failed");
     let status = response.status().as_u16();
     let mut body = Zeroizing::new(Vec::new());
     let mut part = Zeroizing::new(vec![0; 16 << 10]);
@@ -232,7 +233,11 @@ fn answer(response: Response) -> Result<Answer, TransportError> {
             }
         })?;
         if read == 0 {
-            return Ok(Answer { status, retry_after, location, body });
+            let answer = Answer { status, retry_after, location, body };
+            return match (inline_failed, envelope::read(&answer)) {
+                (true, Err(refusal)) => Err(TransportError::Login(refusal.to_string())),
+                (_, Ok(_) | Err(_)) => Ok(answer),
+            };
         }
         if body.len() + read > LARGEST {
             return Err(TransportError::TooLong);

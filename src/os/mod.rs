@@ -6,7 +6,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "what touches the machine does so here")]
 
+#[cfg(feature = "vault")]
+pub mod auto_auth;
+#[cfg(feature = "vault")]
+pub mod browser;
 pub mod clock;
+#[cfg(feature = "vault")]
+pub mod credentials;
 pub mod discover;
 pub mod editor;
 pub mod env;
@@ -21,6 +27,8 @@ pub mod interrupt;
 pub mod known_servers;
 pub mod new_identity;
 pub mod threads;
+#[cfg(feature = "vault")]
+pub mod token_store;
 pub mod tty;
 #[cfg(feature = "vault")]
 pub mod vault_token;

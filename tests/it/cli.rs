@@ -24,6 +24,9 @@ mod faults;
 mod keys;
 #[cfg(feature = "vault")]
 mod kv;
+#[cfg(feature = "vault")]
+#[path = "login/mod.rs"]
+mod login;
 mod mistakes;
 #[cfg(feature = "vault")]
 mod moving;

@@ -35,7 +35,7 @@ pub use self::http::{Answer, LARGEST, Request, Transport, TransportError};
 pub use self::inspect::{Capabilities, Health, TokenState};
 pub use self::rate::{Rate, RateError};
 pub use self::rewrap::Versions;
-pub use self::token::{TokenError, TokenSource, VaultToken};
+pub use self::token::{Headers, TokenError, TokenSource, VaultToken};
 pub use self::trust::{Asker, Trust, TrustError};
 
 use self::queue::Queue;

@@ -30,6 +30,28 @@ macro_rules! names {
 }
 
 names! {
+    /// The method of logging in, as vals calls it.
+    AUTH_METHOD = "BAO_AUTH_METHOD", "VAULT_AUTH_METHOD";
+    /// The file of the token of a service account.
+    KUBERNETES_JWT = "BAO_KUBERNETES_JWT_TOKEN_PATH", "VAULT_KUBERNETES_JWT_TOKEN_PATH";
+    /// Where the method kubernetes is mounted.
+    KUBERNETES_MOUNT = "BAO_KUBERNETES_MOUNT_POINT", "VAULT_KUBERNETES_MOUNT_POINT";
+    /// Where another method is mounted.
+    LOGIN_MOUNT = "BAO_LOGIN_MOUNT_POINT", "VAULT_LOGIN_MOUNT_POINT";
+    /// Second factors that are sent with the first.
+    MFA = "BAO_MFA", "VAULT_MFA";
+    /// The name of the variable of the password.
+    PASSWORD_ENV = "BAO_PASSWORD_ENV", "VAULT_PASSWORD_ENV";
+    /// The file of the password.
+    PASSWORD_FILE = "BAO_PASSWORD_FILE", "VAULT_PASSWORD_FILE";
+    /// The role id, or the role.
+    ROLE_ID = "BAO_ROLE_ID", "VAULT_ROLE_ID";
+    /// The secret id.
+    SECRET_ID = "BAO_SECRET_ID", "VAULT_SECRET_ID";
+    /// The file of the token, as vals calls it.
+    TOKEN_FILE = "BAO_TOKEN_FILE", "VAULT_TOKEN_FILE";
+    /// Who logs in.
+    USERNAME = "BAO_USERNAME", "VAULT_USERNAME";
     /// The server that the user names.
     ADDR = "BAO_ADDR", "VAULT_ADDR";
     /// An Agent that stands in for it.
@@ -89,13 +111,13 @@ pub struct VaultSettings {
     pub tls: Tls,
     /// A proxy for everything, in the place of the standard variables.
     /// Its URL may hold a password.
-    pub proxy: Option<SecretText>,
+    pub proxy: Option<Arc<SecretText>>,
     /// What the user should know before a token is sent so.
     pub warnings: Vec<String>,
 }
 
 /// How a connection is secured.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tls {
     /// Certificates to trust in the place of those of the system.
     pub roots: Option<Roots>,
@@ -108,12 +130,12 @@ pub struct Tls {
 }
 
 /// Who the user is on the connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Identity {
     /// Paths of the certificate and of its key, in PEM.
     Files(String, String),
     /// Both in PEM.
-    Text(String, SecretText),
+    Text(String, Arc<SecretText>),
 }
 
 /// Where certificates are.
@@ -201,8 +223,9 @@ impl VaultSettings {
         let files = pair(CLIENT_CERT, CLIENT_KEY)?;
         let identity = match files.map(|(certificate, key)| Identity::Files(certificate, key)) {
             Some(files) => Some(files),
-            None => pair(CLIENT_CERT_BYTES, CLIENT_KEY_BYTES)?
-                .map(|(certificate, key)| Identity::Text(certificate, SecretText::new(key))),
+            None => pair(CLIENT_CERT_BYTES, CLIENT_KEY_BYTES)?.map(|(certificate, key)| {
+                Identity::Text(certificate, Arc::new(SecretText::new(key)))
+            }),
         };
         let roots = text(CACERT)
             .map(Roots::File)
@@ -227,7 +250,7 @@ impl VaultSettings {
             warnings.push(format!("{name} is not used: wrapped answers open nothing"));
         }
         let tls = Tls { roots, identity, server_name, skip_verify };
-        let proxy = proxy.map(|(_, proxy)| SecretText::new(proxy));
+        let proxy = proxy.map(|(_, proxy)| Arc::new(SecretText::new(proxy)));
         Ok(Self { server, trust, client, tls, proxy, warnings })
     }
 }
