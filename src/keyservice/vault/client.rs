@@ -147,7 +147,7 @@ impl Client {
     pub fn call(&self, call: &Call<'_>) -> Result<Answer, CallError> {
         let server = self.trusted(call)?;
         let token = self.tokens.token(server).map_err(CallError::Token)?;
-        let answer = self.repeated(server, call, token.as_ref())?;
+        let answer = self.repeated(server, call, token.as_ref(), self.options.timeout)?;
         if answer.status != 403 {
             return Ok(answer);
         }
@@ -157,7 +157,9 @@ impl Client {
             token.as_ref().is_some_and(|old| old.expose_secret() == new.expose_secret())
         };
         match renewed {
-            Some(new) if !same(&new) => self.repeated(server, call, Some(&new)),
+            Some(new) if !same(&new) => {
+                self.repeated(server, call, Some(&new), self.options.timeout)
+            }
             Some(_) | None => Ok(answer),
         }
     }
@@ -172,7 +174,21 @@ impl Client {
         call: &Call<'_>,
         token: Option<&VaultToken>,
     ) -> Result<Answer, CallError> {
-        self.repeated(self.trusted(call)?, call, token)
+        self.call_within(call, token, self.options.timeout)
+    }
+
+    /// As [`Client::call_with`], in a time of its own: a person may have to do something first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    pub fn call_within(
+        &self,
+        call: &Call<'_>,
+        token: Option<&VaultToken>,
+        time: Duration,
+    ) -> Result<Answer, CallError> {
+        self.repeated(self.trusted(call)?, call, token, time)
     }
 
     /// The server that a call really goes to.
@@ -189,8 +205,9 @@ impl Client {
         server: &Address,
         call: &Call<'_>,
         token: Option<&VaultToken>,
+        time: Duration,
     ) -> Result<Answer, CallError> {
-        let end = self.transport.now().saturating_add(self.options.timeout);
+        let end = self.transport.now().saturating_add(time);
         let mut attempt = 0;
         loop {
             let left = end.saturating_sub(self.transport.now());

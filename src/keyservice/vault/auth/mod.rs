@@ -8,7 +8,16 @@
 //! carries no other token; no error holds a credential.
 
 mod approle;
+mod aws;
+pub mod aws_keys;
+mod escape;
+#[cfg(test)]
+mod fake;
+mod github;
+mod machine;
+mod okta;
 mod session;
+mod sigv4;
 
 use std::time::Duration;
 
@@ -16,11 +25,15 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 pub use self::approle::AppRole;
+pub use self::aws::{AwsEc2, AwsIam};
+pub use self::github::GitHub;
+pub use self::machine::{Machine, Way};
+pub use self::okta::{Okta, OktaProvider};
 pub use self::session::Session;
 
 use super::envelope::{self, Refusal};
 use super::{Address, Call, CallError, Client, Repeat};
-use crate::secret::{SecretText, reserve};
+use crate::secret::{SecretText, fill_random, reserve};
 
 /// Where to log in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -114,7 +127,24 @@ impl<'a> Desk<'a> {
         body: &[u8],
         headers: &[(&'static str, SecretText)],
     ) -> Result<Value, LoginError> {
-        self.send("POST", path, Some(body), headers, Repeat::Unsent)
+        let time = self.client.options().timeout;
+        self.send("POST", path, Some(body), headers, Repeat::Unsent, time)
+    }
+
+    /// As [`Desk::post`], of a login that somebody has to agree to elsewhere, which takes time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::post`].
+    pub fn post_within(
+        &self,
+        path: &str,
+        body: &[u8],
+        headers: &[(&'static str, SecretText)],
+        time: Duration,
+    ) -> Result<Value, LoginError> {
+        let time = time.max(self.client.options().timeout);
+        self.send("POST", path, Some(body), headers, Repeat::Unsent, time)
     }
 
     /// Reads what the method says of a login under way.
@@ -123,7 +153,16 @@ impl<'a> Desk<'a> {
     ///
     /// As [`Desk::post`].
     pub fn get(&self, path: &str) -> Result<Value, LoginError> {
-        self.send("GET", path, None, &[], Repeat::Freely)
+        self.send("GET", path, None, &[], Repeat::Freely, self.client.options().timeout)
+    }
+
+    /// Reads with what is good for one time: a code in the query.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::post`].
+    pub fn get_once(&self, path: &str) -> Result<Value, LoginError> {
+        self.send("GET", path, None, &[], Repeat::Unsent, self.client.options().timeout)
     }
 
     fn send(
@@ -133,6 +172,7 @@ impl<'a> Desk<'a> {
         body: Option<&[u8]>,
         headers: &[(&'static str, SecretText)],
         repeat: Repeat,
+        time: Duration,
     ) -> Result<Value, LoginError> {
         let path = format!("auth/{}/{path}", self.mount.path);
         let call = Call {
@@ -144,7 +184,7 @@ impl<'a> Desk<'a> {
             namespace: self.mount.namespace.as_deref(),
             repeat,
         };
-        let answer = self.client.call_with(&call, None)?;
+        let answer = self.client.call_within(&call, None, time)?;
         envelope::read(&answer).map_err(|refusal| {
             let hint = self.hint(&refusal);
             LoginError::Refused { refusal, hint }
@@ -182,6 +222,26 @@ pub fn body(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     }
     put("}");
     body
+}
+
+/// Twenty letters and digits that nobody can guess.
+///
+/// # Errors
+///
+/// If the system has no random numbers.
+pub(crate) fn nonce() -> Result<String, LoginError> {
+    const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut nonce = String::new();
+    while nonce.len() < 20 {
+        let mut random = [0; 32];
+        fill_random(&mut random)
+            .map_err(|_| LoginError::Setting("the system has no random numbers".to_owned()))?;
+        // Those above the last multiple of 62 would favour some.
+        let fair = random.iter().filter(|byte| **byte < 248);
+        let digits = fair.map(|byte| char::from(DIGITS[usize::from(*byte) % DIGITS.len()]));
+        nonce.extend(digits.take(20 - nonce.len()));
+    }
+    Ok(nonce)
 }
 
 /// How long a server may take to be asked again while a person does something elsewhere.
