@@ -6,6 +6,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "what touches the machine does so here")]
 
+#[cfg(feature = "vault")]
+pub mod callback;
 pub mod clock;
 pub mod discover;
 pub mod editor;

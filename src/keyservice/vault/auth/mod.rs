@@ -15,6 +15,7 @@ mod escape;
 mod fake;
 mod github;
 mod machine;
+mod oidc;
 mod okta;
 mod session;
 mod sigv4;
@@ -28,6 +29,7 @@ pub use self::approle::AppRole;
 pub use self::aws::{AwsEc2, AwsIam};
 pub use self::github::GitHub;
 pub use self::machine::{Machine, Way};
+pub use self::oidc::{Door, Oidc, OidcBack, Page, Visit};
 pub use self::okta::{Okta, OktaProvider};
 pub use self::session::Session;
 
