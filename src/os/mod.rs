@@ -9,6 +9,8 @@
 #[cfg(feature = "vault")]
 pub mod callback;
 pub mod clock;
+#[cfg(feature = "vault")]
+pub mod cloud;
 pub mod discover;
 pub mod editor;
 pub mod env;

@@ -10,13 +10,17 @@
 mod approle;
 mod aws;
 pub mod aws_keys;
+mod azure;
 mod escape;
 #[cfg(test)]
 mod fake;
+mod gcp;
 mod github;
+mod kerberos;
 mod machine;
 mod oidc;
 mod okta;
+mod saml;
 mod session;
 mod sigv4;
 
@@ -27,10 +31,14 @@ use zeroize::Zeroizing;
 
 pub use self::approle::AppRole;
 pub use self::aws::{AwsEc2, AwsIam};
+pub use self::azure::{Azure, AzurePlace, azure_place, azure_token};
+pub use self::gcp::{Gcp, gce_token, iam_token};
 pub use self::github::GitHub;
+pub use self::kerberos::{Kerberos, service_name};
 pub use self::machine::{Machine, Way};
 pub use self::oidc::{Door, Oidc, OidcBack, Page, Visit};
 pub use self::okta::{Okta, OktaProvider};
+pub use self::saml::Saml;
 pub use self::session::Session;
 
 use super::envelope::{self, Refusal};
@@ -181,7 +189,7 @@ impl<'a> Desk<'a> {
             server: &self.mount.server,
             method,
             path: &path,
-            body,
+            body: body.filter(|body| !body.is_empty()),
             headers,
             namespace: self.mount.namespace.as_deref(),
             repeat,
