@@ -90,8 +90,8 @@ fn a_browser_logs_in_and_comes_back() {
 }
 
 #[test]
-fn a_form_brings_the_code_as_well() {
-    let config = json!({ "oidc_response_mode": "form_post", "oidc_response_types": ["code"] });
+fn a_form_brings_a_token_of_the_provider() {
+    let config = json!({ "oidc_response_mode": "form_post", "oidc_response_types": ["id_token"] });
     let Some(setting) = Setting::start("oidc-form", config, json!({})) else { return };
     let someone = Someone::who(Does::LogsIn);
     assert!(policies(setting.bao, setting.login(&someone, None)).contains("writer"));

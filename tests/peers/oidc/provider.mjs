@@ -20,10 +20,15 @@ server.listen(0, "127.0.0.1", () => {
                 // Loopback addresses match whatever their port.
                 application_type: "native",
                 redirect_uris,
-                response_types: ["code"],
-                grant_types: ["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"],
+                response_types: ["code", "id_token"],
+                grant_types: [
+                    "authorization_code",
+                    "implicit",
+                    "urn:ietf:params:oauth:grant-type:device_code",
+                ],
             },
         ],
+        responseTypes: ["code", "id_token"],
         features: { deviceFlow: { enabled: true } },
         findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
         cookies: { keys: ["of this test"] },
