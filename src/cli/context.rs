@@ -98,7 +98,11 @@ impl Ctx {
             let services: Vec<Box<dyn KeyService>> = vec![
                 Box::new(Arc::clone(self.age())),
                 #[cfg(feature = "vault")]
-                Box::new(super::vault::Vault::new(Arc::clone(&self.env), Arc::clone(&self.crew))),
+                Box::new(super::vault::Vault::new(
+                    Arc::clone(&self.env),
+                    self.out,
+                    Arc::clone(&self.crew),
+                )),
             ];
             Keyring::new(services, self.order.clone()).for_crew(Arc::clone(&self.crew))
         })

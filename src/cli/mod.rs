@@ -26,8 +26,12 @@ mod input;
 mod integrity;
 mod key_diff;
 mod keygen;
+#[cfg(feature = "vault")]
+mod login;
 mod open;
 mod output;
+#[cfg(feature = "vault")]
+mod person;
 mod plain;
 mod recipients;
 mod reseal;
@@ -78,6 +82,10 @@ enum Command {
     Verify(verify::VerifyArgs),
     Reseal(reseal::ResealArgs),
     Recipients(recipients::RecipientsArgs),
+    #[cfg(feature = "vault")]
+    Login(login::LoginArgs),
+    #[cfg(feature = "vault")]
+    Logout(login::LogoutArgs),
     Completion(completion::CompletionArgs),
 }
 
@@ -115,6 +123,10 @@ fn dispatch(ctx: &Ctx, command: &Command) -> Result<Exit, Error> {
         Command::Verify(args) => verify::run(ctx, args),
         Command::Reseal(args) => reseal::run(ctx, args),
         Command::Recipients(args) => recipients::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Login(args) => login::run(ctx, args),
+        #[cfg(feature = "vault")]
+        Command::Logout(args) => login::run_logout(ctx, args),
         Command::Completion(args) => completion::run(ctx, args, Cli::command()),
     }
 }

@@ -2,25 +2,32 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::output::Output;
+use super::person::User;
 use crate::keys::{MasterKey, WrappedKey};
-use crate::keyservice::vault::settings::{NAMESPACE, VaultSettings, find};
-use crate::keyservice::vault::{Client, VaultKeys};
+use crate::keyservice::vault::auth::sessions::NoTokens;
+use crate::keyservice::vault::auth::{Plan, Sessions};
+use crate::keyservice::vault::settings::{MFA, NAMESPACE, Tls, VaultSettings, find};
+use crate::keyservice::vault::{Client, TokenSource, Transport, VaultKeys};
 use crate::keyservice::{Crew, KeyError, KeyService};
+use crate::os::auto_auth::configured;
+use crate::os::credentials::Machine;
 use crate::os::env::Env;
 use crate::os::http::Http;
-use crate::os::vault_token::Tokens;
-use crate::secret::DataKey;
+use crate::os::vault_token::{Tokens, of_variable};
+use crate::secret::{DataKey, SecretText};
 
 /// The transit keys; nothing is read before one is asked for.
 pub(crate) struct Vault {
     env: Arc<Env>,
+    out: Output,
     crew: Arc<Crew>,
     keys: OnceLock<Result<VaultKeys, KeyError>>,
 }
 
 impl Vault {
-    pub(crate) fn new(env: Arc<Env>, crew: Arc<Crew>) -> Self {
-        Self { env, crew, keys: OnceLock::new() }
+    pub(crate) fn new(env: Arc<Env>, out: Output, crew: Arc<Crew>) -> Self {
+        Self { env, out, crew, keys: OnceLock::new() }
     }
 
     /// The client of this run, for calls that are not about data keys.
@@ -30,21 +37,88 @@ impl Vault {
 
     fn keys(&self) -> Result<&VaultKeys, KeyError> {
         let keys = self.keys.get_or_init(|| {
-            let name = "SOPS_HC_VAULT_ALLOWLIST";
-            let variable = |name| {
-                let value = self.env.set(name)?;
-                Some(value.to_string_lossy().into_owned())
-            };
-            let settings = VaultSettings::read(variable, (name, self.env.text(name)))
-                .map_err(|error| KeyError::Failed { problem: error.to_string() })?;
-            let transport = Http::new(settings.tls, settings.proxy);
-            let tokens = Tokens::new(Arc::clone(&self.env));
-            let client =
-                Client::new(Box::new(transport), Box::new(tokens), settings.trust, settings.client);
+            let problem = |problem| KeyError::Failed { problem };
+            let client = client(&self.env, self.out).map_err(problem)?;
             Ok(VaultKeys::new(client, Arc::clone(&self.crew)))
         });
         keys.as_ref().map_err(Clone::clone)
     }
+}
+
+/// How servers are reached, before anybody is.
+pub(crate) struct Reach {
+    pub(crate) settings: VaultSettings,
+    transport: Arc<dyn Transport>,
+}
+
+impl Reach {
+    /// That of this environment.
+    pub(crate) fn of(env: &Env) -> Result<Self, String> {
+        let name = "SOPS_HC_VAULT_ALLOWLIST";
+        let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
+        let settings = VaultSettings::read(variable, (name, env.text(name)))
+            .map_err(|error| error.to_string())?;
+        let transport: Arc<dyn Transport> =
+            Arc::new(Http::new(settings.tls.clone(), settings.proxy.clone()));
+        Ok(Self { settings, transport })
+    }
+
+    /// A client with these tokens.
+    pub(crate) fn client(&self, tokens: Box<dyn TokenSource>) -> Client {
+        let VaultSettings { trust, client, .. } = &self.settings;
+        Client::new(Box::new(Arc::clone(&self.transport)), tokens, trust.clone(), client.clone())
+    }
+
+    /// The logins of a plan, which stands at `origin`.
+    pub(crate) fn sessions(
+        &self,
+        plan: Plan,
+        origin: &str,
+        env: &Arc<Env>,
+        out: Output,
+    ) -> Sessions {
+        let VaultSettings { trust, client, tls, proxy, .. } = &self.settings;
+        let transport = match plan.login.identity() {
+            // A connection shows one certificate; the other stays out of it.
+            Some(identity) => {
+                let tls = Tls { identity: Some(identity.clone()), ..tls.clone() };
+                Arc::new(Http::new(tls, proxy.clone()))
+            }
+            None => Arc::clone(&self.transport),
+        };
+        let (machine, user) = (Machine::new(Arc::clone(env)), User { env: Arc::clone(env), out });
+        let sessions = Sessions::new(
+            plan,
+            origin,
+            &transport,
+            trust,
+            client,
+            Box::new(machine),
+            Box::new(user),
+        );
+        sessions.with_mfa(second_factors(env))
+    }
+}
+
+/// The client of a run. Only what a login would need is looked for: a token in a variable counts before.
+fn client(env: &Arc<Env>, out: Output) -> Result<Client, String> {
+    let reach = Reach::of(env)?;
+    let plan = match of_variable(env) {
+        Some(_) => None,
+        None => configured(env)?,
+    };
+    let sessions = plan.map(|(plan, origin)| reach.sessions(plan, &origin, env, out));
+    let bare = reach.client(Box::new(NoTokens));
+    Ok(reach.client(Box::new(Tokens::new(Arc::clone(env), sessions, bare))))
+}
+
+/// What `VAULT_MFA` holds, with commas.
+fn second_factors(env: &Env) -> Vec<SecretText> {
+    let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
+    let Some((_, text)) = find(MFA, variable) else { return Vec::new() };
+    let text = SecretText::new(text);
+    let factors = text.expose_secret().split(',').map(str::trim).filter(|it| !it.is_empty());
+    factors.map(|it| SecretText::new(it.to_owned())).collect()
 }
 
 /// The namespace that the environment names.

@@ -11,6 +11,7 @@ mod keys;
 mod known;
 mod read;
 mod rule;
+pub mod user;
 
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};

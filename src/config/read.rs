@@ -127,6 +127,11 @@ impl<'a> Reader<'a> {
         Ok(Some(self.document.items(list).collect()))
     }
 
+    /// Whether a value is a map.
+    pub(super) fn is_map(&self, at: NodeId) -> Result<bool, ConfigError> {
+        Ok(self.document.node(self.resolve(at)?).kind() == NodeKind::Map)
+    }
+
     /// Whether a value is a list.
     pub(super) fn is_list(&self, at: NodeId) -> Result<bool, ConfigError> {
         Ok(self.document.node(self.resolve(at)?).kind() == NodeKind::List)

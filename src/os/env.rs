@@ -1,7 +1,8 @@
 //! The environment: the one place that reads it.
 //!
-//! Invariants: no variable is read that [`VARIABLES`] does not name; a variable is read once, when
-//! the program starts. Children inherit the environment as it is.
+//! Invariants: no variable is read that [`VARIABLES`] does not name, but for those that the user names as
+//! the place of a credential; a variable is read once, when the program starts. Children inherit the
+//! environment as it is.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -9,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Every variable that the program reads, and what for.
 pub const VARIABLES: &[(&str, &str)] = &[
+    ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "by which a job of GitHub Actions gets its identity token"),
+    ("ACTIONS_ID_TOKEN_REQUEST_URL", "where it gets that"),
     ("AWS_ACCESS_KEY_ID", "credentials of AWS, for a login"),
     ("AWS_CONFIG_FILE", "file of profiles, instead of ~/.aws/config"),
     ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "token for the credentials of a container"),
@@ -28,6 +31,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("AWS_WEB_IDENTITY_TOKEN_FILE", "file of a web identity's token"),
     ("BAO_ADDR", "VAULT_ADDR, before it"),
     ("BAO_AGENT_ADDR", "VAULT_AGENT_ADDR, before it"),
+    ("BAO_AUTH_METHOD", "VAULT_AUTH_METHOD, before it"),
     ("BAO_CACERT", "VAULT_CACERT, before it"),
     ("BAO_CACERT_BYTES", "VAULT_CACERT_BYTES, before it"),
     ("BAO_CAPATH", "VAULT_CAPATH, before it"),
@@ -37,13 +41,23 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("BAO_CONFIG_PATH", "VAULT_CONFIG_PATH, before it"),
     ("BAO_DISABLE_REDIRECTS", "VAULT_DISABLE_REDIRECTS, before it"),
     ("BAO_HTTP_PROXY", "VAULT_HTTP_PROXY, before it"),
+    ("BAO_KUBERNETES_JWT_TOKEN_PATH", "VAULT_KUBERNETES_JWT_TOKEN_PATH, before it"),
+    ("BAO_KUBERNETES_MOUNT_POINT", "VAULT_KUBERNETES_MOUNT_POINT, before it"),
+    ("BAO_LOGIN_MOUNT_POINT", "VAULT_LOGIN_MOUNT_POINT, before it"),
     ("BAO_MAX_RETRIES", "VAULT_MAX_RETRIES, before it"),
+    ("BAO_MFA", "VAULT_MFA, before it"),
     ("BAO_NAMESPACE", "VAULT_NAMESPACE, before it"),
+    ("BAO_PASSWORD_ENV", "VAULT_PASSWORD_ENV, before it"),
+    ("BAO_PASSWORD_FILE", "VAULT_PASSWORD_FILE, before it"),
     ("BAO_PROXY_ADDR", "VAULT_PROXY_ADDR, before it"),
+    ("BAO_ROLE_ID", "VAULT_ROLE_ID, before it"),
+    ("BAO_SECRET_ID", "VAULT_SECRET_ID, before it"),
     ("BAO_SKIP_VERIFY", "VAULT_SKIP_VERIFY, before it"),
     ("BAO_TLS_SERVER_NAME", "VAULT_TLS_SERVER_NAME, before it"),
     ("BAO_TOKEN", "VAULT_TOKEN, before it"),
+    ("BAO_TOKEN_FILE", "VAULT_TOKEN_FILE, before it"),
     ("BAO_TOKEN_PATH", "VAULT_TOKEN_PATH, before it"),
+    ("BAO_USERNAME", "VAULT_USERNAME, before it"),
     ("EDITOR", "the editor that `edit` opens"),
     ("GCE_METADATA_HOST", "where the metadata service of Google Cloud is"),
     ("HOME", "where ~/.ssh and the user's configuration are"),
@@ -71,6 +85,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("TMPDIR", "where `edit` keeps its file if no memory file system can be used"),
     ("VAULT_ADDR", "the server that you name: files may name it too then"),
     ("VAULT_AGENT_ADDR", "Agent or Proxy that stands in for every server"),
+    ("VAULT_AUTH_METHOD", "method of logging in: approle, kubernetes, userpass"),
     ("VAULT_CACERT", "file of certificates to trust"),
     ("VAULT_CACERT_BYTES", "certificates to trust, in PEM"),
     ("VAULT_CAPATH", "folder of certificates to trust"),
@@ -80,14 +95,25 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("VAULT_CONFIG_PATH", "configuration of the server's own program, which names a token helper"),
     ("VAULT_DISABLE_REDIRECTS", "follow no redirect of a server"),
     ("VAULT_HTTP_PROXY", "proxy for servers"),
+    ("VAULT_KUBERNETES_JWT_TOKEN_PATH", "file of the token of a service account"),
+    ("VAULT_KUBERNETES_MOUNT_POINT", "where the method kubernetes is mounted"),
+    ("VAULT_LOGIN_MOUNT_POINT", "where another method is mounted"),
     ("VAULT_MAX_RETRIES", "how often a call to a server is repeated"),
+    ("VAULT_MFA", "second factors to log in with, with commas: METHOD:PASSCODE"),
     ("VAULT_NAMESPACE", "namespace on the server"),
+    ("VAULT_PASSWORD_ENV", "name of the variable that holds the password"),
+    ("VAULT_PASSWORD_FILE", "file of the password"),
     ("VAULT_PROXY_ADDR", "proxy for servers, before HTTP_PROXY"),
+    ("VAULT_ROLE_ID", "role id of approle, role of kubernetes"),
+    ("VAULT_SECRET_ID", "secret id of approle"),
     ("VAULT_SKIP_VERIFY", "trust every certificate of a server"),
     ("VAULT_TLS_SERVER_NAME", "name that a server's certificate must have"),
     ("VAULT_TOKEN", "token for servers"),
+    ("VAULT_TOKEN_FILE", "VAULT_TOKEN_PATH, behind it"),
     ("VAULT_TOKEN_PATH", "file of the token, instead of ~/.vault-token"),
+    ("VAULT_USERNAME", "name to log in with"),
     ("WAXSEAL_INTEGRITY", "--integrity"),
+    ("WAXSEAL_VAULT_AUTH", "how to log in to servers: METHOD key=value ..."),
     ("XDG_CONFIG_HOME", "the user's configuration"),
     ("XDG_RUNTIME_DIR", "where `edit` keeps its file, if that is in memory"),
 ];
@@ -132,6 +158,12 @@ impl Env {
     pub fn set(&self, name: &'static str) -> Option<&OsStr> {
         assert!(is_known(name), "{name} is not in the list of variables");
         self.values.get(name).map(OsString::as_os_str)
+    }
+
+    /// The value of a variable that the user names, whatever it is called.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<OsString> {
+        self.values.get(name).cloned().or_else(|| std::env::var_os(name))
     }
 
     /// The value of a variable; an empty one counts as not set.

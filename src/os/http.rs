@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::fs::read_bytes;
 use crate::keyservice::vault::auth::Way;
 use crate::keyservice::vault::settings::{Roots, Tls};
-use crate::keyservice::vault::{Answer, LARGEST, Request, Transport, TransportError};
+use crate::keyservice::vault::{Answer, LARGEST, Request, Transport, TransportError, envelope};
 use crate::secret::{Wiped, reserve};
 use crate::shown::Show;
 
@@ -217,6 +217,7 @@ fn answer(response: Response) -> Result<Answer, TransportError> {
         value.map(str::to_owned)
     };
     let (retry_after, location) = (header(RETRY_AFTER), header(LOCATION));
+    let inline_failed = response.headers().contains_key("X-Vault-Inline-Auth-Failed");
     let status = response.status().as_u16();
     let mut body = Zeroizing::new(Vec::new());
     let mut part = Zeroizing::new(vec![0; 16 << 10]);
@@ -230,7 +231,11 @@ fn answer(response: Response) -> Result<Answer, TransportError> {
             }
         })?;
         if read == 0 {
-            return Ok(Answer { status, retry_after, location, body });
+            let answer = Answer { status, retry_after, location, body };
+            return match (inline_failed, envelope::read(&answer)) {
+                (true, Err(refusal)) => Err(TransportError::Login(refusal.to_string())),
+                (_, Ok(_) | Err(_)) => Ok(answer),
+            };
         }
         if body.len() + read > LARGEST {
             return Err(TransportError::TooLong);

@@ -7,10 +7,16 @@
 #![expect(clippy::disallowed_methods, reason = "what touches the machine does so here")]
 
 #[cfg(feature = "vault")]
+pub mod auto_auth;
+#[cfg(feature = "vault")]
+pub mod browser;
+#[cfg(feature = "vault")]
 pub mod callback;
 pub mod clock;
 #[cfg(feature = "vault")]
 pub mod cloud;
+#[cfg(feature = "vault")]
+pub mod credentials;
 pub mod discover;
 pub mod editor;
 pub mod env;
@@ -23,6 +29,8 @@ pub mod identities;
 pub mod interrupt;
 pub mod new_identity;
 pub mod threads;
+#[cfg(feature = "vault")]
+pub mod token_store;
 pub mod tty;
 #[cfg(feature = "vault")]
 pub mod vault_token;

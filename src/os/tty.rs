@@ -43,6 +43,13 @@ pub fn passphrase(prompt: &str) -> Result<SecretText, String> {
     })
 }
 
+/// Asks on the controlling terminal for what is not shown. `None`: there is none, or the user gave up.
+#[must_use]
+pub fn secret(prompt: &str) -> Option<SecretText> {
+    let _turn = one_at_a_time();
+    interrupt::postponed(|| rpassword::prompt_password(prompt)).ok().map(SecretText::new)
+}
+
 /// Asks for a line of text on the controlling terminal. `None`: there is none, or its end is reached.
 #[must_use]
 pub fn line(prompt: &str) -> Option<String> {

@@ -1,24 +1,30 @@
-//! Where the user's Vault token is: variables, a token helper, a file.
+//! The tokens of a run, in the order in which they are looked for: variables, a login that is configured,
+//! a token helper, a file.
 //!
-//! Invariant: nothing is read and no helper is run before a request needs a token.
+//! Invariants: nothing is read, no helper is run and nobody is logged in before a request needs a token;
+//! a wrapped token is opened once, whatever comes of it.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::env::Env;
-use super::fs::{ReadError, read_bytes};
-use crate::keyservice::vault::settings::{Names, TOKEN, TOKEN_PATH, find};
-use crate::keyservice::vault::{Address, TokenSource, VaultToken};
-use crate::secret::{SecretText, Wiped};
-use crate::shown::Show;
+use super::token_store::TokenStore;
+use crate::keyservice::vault::auth::{Desk, Mount, Sessions, sink};
+use crate::keyservice::vault::settings::{TOKEN, find};
+use crate::keyservice::vault::{Address, Client, Headers, TokenSource, VaultToken};
+use crate::secret::SecretText;
 
-/// The token of the environment, of the token helper, or of the token file, whichever comes first.
+/// The token of the environment, of a login, of the token helper or of the token file, whichever comes
+/// first. What was configured counts before what was left by an earlier login.
 pub struct Tokens {
     env: Arc<Env>,
+    sessions: Option<Sessions>,
+    /// Opens wrapped tokens.
+    bare: Client,
     /// What was found for each server, and where. A helper may know another token for each.
     found: Mutex<HashMap<Address, Option<Found>>>,
+    /// The last file with a wrapped token, and what came of it.
+    opened: Mutex<Option<(SecretText, Result<Arc<SecretText>, String>)>>,
 }
 
 struct Found {
@@ -26,70 +32,55 @@ struct Found {
     origin: String,
 }
 
-impl Tokens {
-    /// Those of this environment.
-    #[must_use]
-    pub fn new(env: Arc<Env>) -> Self {
-        Self { env, found: Mutex::default() }
-    }
+/// The name of the variable that holds a token, and the token.
+#[must_use]
+pub fn of_variable(env: &Env) -> Option<(&'static str, SecretText)> {
+    let (name, token) = find(TOKEN, |name| Some(env.set(name)?.to_string_lossy().into_owned()))?;
+    Some((name, SecretText::new(token)))
+}
 
-    fn setting(&self, names: Names) -> Option<(&'static str, String)> {
-        find(names, |name| Some(self.env.set(name)?.to_string_lossy().into_owned()))
+impl Tokens {
+    /// Those of this environment; `sessions`, if a login is configured. `bare` has no tokens itself.
+    #[must_use]
+    pub fn new(env: Arc<Env>, sessions: Option<Sessions>, bare: Client) -> Self {
+        let (found, opened) = (Mutex::default(), Mutex::default());
+        Self { env, sessions, bare, found, opened }
     }
 
     /// Reads the token; an empty one is none.
     fn read(&self, server: &Address) -> Result<Option<Found>, String> {
-        if let Some((name, token)) = self.setting(TOKEN) {
-            return Ok(found(SecretText::new(token), name.to_owned()));
+        if let Some((name, token)) = of_variable(&self.env) {
+            return Ok(found(Arc::new(token), name.to_owned()));
         }
-        if let Some((config, helper)) = self.helper()? {
-            let token = run(&helper, server).map_err(|error| {
-                format!("the token helper {helper}, which {} names: {error}", config.shown())
-            })?;
-            return Ok(found(token, format!("the token helper {helper}")));
+        let Some(store) = TokenStore::of(&self.env)? else { return Ok(None) };
+        let Some(text) = store.get(server)? else { return Ok(None) };
+        let origin = store.shown();
+        if sink::is_wrapped(text.expose_secret()) {
+            let token = self.opened(server, &origin, text)?;
+            return Ok(found(token, origin));
         }
-        let file = match self.setting(TOKEN_PATH) {
-            Some((_, path)) => PathBuf::from(path),
-            None => match self.env.home() {
-                Some(home) => home.join(".vault-token"),
-                None => return Ok(None),
-            },
-        };
-        let shown = file.shown();
-        match read_bytes(&file).map(Wiped::from) {
-            Ok(bytes) => {
-                let text =
-                    std::str::from_utf8(&bytes).map_err(|_| format!("{shown}: is not text"))?;
-                if text.trim_start().starts_with('{') {
-                    return Err(format!("{shown}: holds a wrapped token; unwrap it first"));
-                }
-                Ok(found(SecretText::new(text.trim().to_owned()), shown.to_string()))
-            }
-            Err(ReadError::NotFound) => Ok(None),
-            Err(error) => Err(format!("{shown}: {error}")),
-        }
+        Ok(found(Arc::new(text), origin))
     }
 
-    /// The token helper that the configuration of `vault` or `bao` names. What else stands at its place
-    /// (Ansible's folder of the same name) is passed over.
-    fn helper(&self) -> Result<Option<(PathBuf, String)>, String> {
-        let named = self.setting(CONFIG_PATH).map(|(_, path)| PathBuf::from(path));
-        let home = |name: &str| Some(self.env.home()?.join(name));
-        let places = match named {
-            Some(path) => vec![path],
-            None => [".bao", ".vault"].into_iter().filter_map(home).collect(),
-        };
-        for path in places {
-            let Ok(bytes) = read_bytes(&path) else { continue };
-            let Ok(text) = String::from_utf8(bytes) else { continue };
-            if let Some(helper) = token_helper(&text) {
-                if !Path::new(&helper).is_absolute() {
-                    return Err(format!("{}: token_helper is no absolute path", path.shown()));
-                }
-                return Ok(Some((path, helper)));
-            }
+    /// The token in a wrapped one, which is opened unless it was before.
+    fn opened(
+        &self,
+        server: &Address,
+        place: &str,
+        text: SecretText,
+    ) -> Result<Arc<SecretText>, String> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((before, result)) = &*opened
+            && before.expose_secret() == text.expose_secret()
+        {
+            return result.clone();
         }
-        Ok(None)
+        let namespace = self.bare.options().namespace.clone();
+        let mount = Mount { server: server.clone(), namespace, path: String::new() };
+        let result = sink::open(&Desk::new(&self.bare, &mount), place, &text);
+        let result = result.map(Arc::new).map_err(|error| error.to_string());
+        *opened = Some((text, result.clone()));
+        result
     }
 
     fn looked(&self, server: &Address, again: bool) -> Result<Option<VaultToken>, String> {
@@ -102,52 +93,44 @@ impl Tokens {
     }
 }
 
-const CONFIG_PATH: Names = Names { bao: "BAO_CONFIG_PATH", vault: "VAULT_CONFIG_PATH" };
-
-fn found(token: SecretText, origin: String) -> Option<Found> {
+fn found(token: Arc<SecretText>, origin: String) -> Option<Found> {
     let any = !token.expose_secret().trim().is_empty();
-    any.then(|| Found { token: Arc::new(token), origin })
-}
-
-/// The one key that such a configuration has, in HCL or JSON: `token_helper = "/path"`.
-fn token_helper(text: &str) -> Option<String> {
-    let line = text.lines().find_map(|line| {
-        let line = line.trim().trim_start_matches('{').trim_start();
-        line.strip_prefix("token_helper").or_else(|| line.strip_prefix("\"token_helper\""))
-    })?;
-    let value = line.trim_start().strip_prefix(['=', ':'])?.trim_start().strip_prefix('"')?;
-    let (path, _) = value.split_once('"')?;
-    Some(path.to_owned())
-}
-
-/// What a token helper prints: it is run through the shell with `get`, the address in its environment.
-fn run(helper: &str, server: &Address) -> Result<SecretText, String> {
-    let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(format!("{helper} get")).stdin(Stdio::null());
-    for name in ["BAO_ADDR", "VAULT_ADDR"] {
-        command.env(name, server.to_string());
-    }
-    let output = command.output().map_err(|error| error.to_string())?;
-    let printed = Wiped::from(output.stdout);
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let first = said.lines().next().unwrap_or_default().trim().to_owned();
-        return Err(format!("{}: {}", output.status, first.shown()));
-    }
-    let text = std::str::from_utf8(&printed).map_err(|_| "it printed no text".to_owned())?;
-    Ok(SecretText::new(text.trim().to_owned()))
+    any.then_some(Found { token, origin })
 }
 
 impl TokenSource for Tokens {
     fn token(&self, server: &Address) -> Result<Option<VaultToken>, String> {
-        self.looked(server, false)
+        match &self.sessions {
+            Some(sessions) => sessions.token(server),
+            None => self.looked(server, false),
+        }
     }
 
-    fn renewed(&self, server: &Address) -> Result<Option<VaultToken>, String> {
-        self.looked(server, true)
+    fn renewed(
+        &self,
+        server: &Address,
+        refused: Option<&VaultToken>,
+    ) -> Result<Option<VaultToken>, String> {
+        match &self.sessions {
+            Some(sessions) => sessions.renewed(server, refused),
+            None => self.looked(server, true),
+        }
+    }
+
+    fn inline(&self, server: &Address) -> Result<Option<Headers>, String> {
+        self.sessions.as_ref().map_or(Ok(None), |sessions| sessions.inline(server))
+    }
+
+    fn refused(&self, server: &Address, problem: &str) {
+        if let Some(sessions) = &self.sessions {
+            sessions.refused(server, problem);
+        }
     }
 
     fn origin(&self, server: &Address) -> Option<String> {
+        if let Some(sessions) = &self.sessions {
+            return sessions.origin(server);
+        }
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.get(server)?.as_ref().map(|found| found.origin.clone())
     }

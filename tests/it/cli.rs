@@ -18,6 +18,9 @@ mod encrypt;
 #[cfg(target_os = "linux")]
 mod faults;
 mod keys;
+#[cfg(feature = "vault")]
+#[path = "login/mod.rs"]
+mod login;
 mod mistakes;
 mod peers;
 mod put_back;

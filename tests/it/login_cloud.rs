@@ -33,7 +33,7 @@ impl TokenSource for NoTokens {
         Ok(None)
     }
 
-    fn renewed(&self, _: &Address) -> Result<Option<VaultToken>, String> {
+    fn renewed(&self, _: &Address, _: Option<&VaultToken>) -> Result<Option<VaultToken>, String> {
         Ok(None)
     }
 

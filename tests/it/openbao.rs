@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 pub(crate) use own::Own;
-use process::{Process, free_pair};
+pub(crate) use process::{Process, free_pair};
 pub(crate) use recorder::{Listener, Recorder};
 pub(crate) use script::{Answer, Script};
 #[cfg(all(feature = "cli", feature = "vault"))]
@@ -39,6 +39,37 @@ impl Bao {
     pub(crate) fn start() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Bao>> = OnceLock::new();
         SHARED.get_or_init(|| Some(Self::dev(&program()?))).as_ref()
+    }
+
+    /// A server with TLS for one test; the folder has the certificate of its authority.
+    #[cfg(all(feature = "cli", feature = "vault"))]
+    pub(crate) fn with_tls() -> Option<(Self, PathBuf)> {
+        let program = program()?;
+        let mut said = String::new();
+        for _ in 0..TRIES {
+            let listen = format!("127.0.0.1:{}", free_pair());
+            let args = [
+                "server".to_owned(),
+                "-dev-tls".to_owned(),
+                "-dev-root-token-id=root".to_owned(),
+                "-dev-no-store-token".to_owned(),
+                format!("-dev-listen-address={listen}"),
+            ];
+            // The last that it says in its own words.
+            match Process::start_until(&program, &args, &[], "ca.pem'") {
+                Ok(process) => {
+                    let log = process.log();
+                    let ca = log.split_whitespace().find(|word| word.ends_with("ca.pem'"));
+                    let ca =
+                        ca.and_then(|word| word.split('\'').nth(1)).expect("a path in the log");
+                    let ca = PathBuf::from(ca);
+                    let (address, root) = (format!("https://{listen}"), "root".to_owned());
+                    return Some((Self { address, root, process }, ca));
+                }
+                Err(log) => said = log,
+            }
+        }
+        panic!("OpenBao does not start:\n{said}");
     }
 
     fn dev(program: &std::path::Path) -> Self {
@@ -136,6 +167,24 @@ impl Bao {
         name
     }
 
+    /// A method of logging in that nobody else uses: its mount.
+    #[cfg(all(feature = "cli", feature = "vault"))]
+    pub(crate) fn auth(&self, namespace: &str, method: &str) -> String {
+        let mount = unique(method);
+        let body = json!({ "type": method });
+        self.ask("POST", &format!("{namespace}sys/auth/{mount}"), Some(body));
+        mount
+    }
+
+    /// A policy in HCL: its name.
+    #[cfg(all(feature = "cli", feature = "vault"))]
+    pub(crate) fn policy(&self, namespace: &str, policy: &str) -> String {
+        let name = unique("policy");
+        let body = json!({ "policy": policy });
+        self.ask("POST", &format!("{namespace}sys/policies/acl/{name}"), Some(body));
+        name
+    }
+
     /// A token with a policy in HCL, and with the default one; `options` are those of the server: `ttl`,
     /// `num_uses`, `type` and the like.
     pub(crate) fn token(&self, policy: &str, mut options: Value) -> String {
@@ -145,6 +194,17 @@ impl Bao {
         let made = self.ask("POST", "auth/token/create", Some(options));
         made["auth"]["client_token"].as_str().expect("a token").to_owned()
     }
+}
+
+/// A wrapping token for what the server answers to this.
+#[cfg(all(feature = "cli", feature = "vault"))]
+pub(crate) fn wrapped(bao: &Bao, path: &str, body: &Value) -> String {
+    let headers = [("x-vault-token", bao.root()), ("x-vault-wrap-ttl", "60s")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let (path, body) = (format!("/v1/{path}"), body.to_string());
+    let answer = wire::send(&bao.address, "POST", &path, &headers, body.as_bytes());
+    let answer: Value = serde_json::from_slice(&answer.expect("an answer").body).expect("JSON");
+    answer["wrap_info"]["token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
 /// Where OpenBao is, if the peers are brought.

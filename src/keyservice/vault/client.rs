@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::http::{Answer, Request, Transport, TransportError};
-use super::token::{TokenSource, VaultToken};
+use super::token::{Headers, TokenSource, VaultToken};
 use super::trust::Trust;
 use crate::secret::{SecretText, fill_random};
 
@@ -146,13 +146,16 @@ impl Client {
     /// If no answer came. An answer that refuses is one.
     pub fn call(&self, call: &Call<'_>) -> Result<Answer, CallError> {
         let server = self.trusted(call)?;
+        if let Some(inline) = self.tokens.inline(server).map_err(CallError::Token)? {
+            return self.call_inline(server, call, inline);
+        }
         let token = self.tokens.token(server).map_err(CallError::Token)?;
         let answer = self.repeated(server, call, token.as_ref(), self.options.timeout)?;
         if answer.status != 403 {
             return Ok(answer);
         }
         // The token may have been renewed since: by an Agent, by a login beside us.
-        let renewed = self.tokens.renewed(server).map_err(CallError::Token)?;
+        let renewed = self.tokens.renewed(server, token.as_ref()).map_err(CallError::Token)?;
         let same = |new: &VaultToken| {
             token.as_ref().is_some_and(|old| old.expose_secret() == new.expose_secret())
         };
@@ -189,6 +192,24 @@ impl Client {
         time: Duration,
     ) -> Result<Answer, CallError> {
         self.repeated(self.trusted(call)?, call, token, time)
+    }
+
+    /// Makes a call that carries its login. There is no token beside it, which the server would refuse.
+    fn call_inline(
+        &self,
+        server: &Address,
+        call: &Call<'_>,
+        mut headers: Headers,
+    ) -> Result<Answer, CallError> {
+        let copy = |text: &SecretText| SecretText::new(text.expose_secret().to_owned());
+        headers.extend(call.headers.iter().map(|(name, text)| (*name, copy(text))));
+        let Call { method, path, body, namespace, repeat, .. } = *call;
+        let call = Call { server, method, path, body, headers: &headers, namespace, repeat };
+        let answer = self.repeated(server, &call, None, self.options.timeout);
+        if let Err(CallError::Transport(TransportError::Login(problem))) = &answer {
+            self.tokens.refused(server, problem);
+        }
+        answer
     }
 
     /// The server that a call really goes to.

@@ -62,7 +62,7 @@ pub(super) fn texts(value: &Value) -> Vec<String> {
 
 /// A text of the server on one line, not a long one, and without what moves a cursor or hides itself. Go
 /// lists several errors on lines of their own.
-pub(super) fn flat(text: &str) -> String {
+pub(in crate::keyservice) fn flat(text: &str) -> String {
     let mut line = String::new();
     for part in text.lines().map(|line| line.trim().trim_start_matches("* ")) {
         let counted = part.ends_with("occurred:");

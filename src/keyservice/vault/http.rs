@@ -59,6 +59,9 @@ pub enum TransportError {
     /// The connection ended before the answer did.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// The login that a request carried was refused (OpenBao: `X-Vault-Inline-Auth-Failed`).
+    #[error("{0}")]
+    Login(String),
     /// More than [`LARGEST`] bytes.
     #[error("the answer is too long")]
     TooLong,

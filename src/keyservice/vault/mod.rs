@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub use self::address::{Address, AddressError};
 pub use self::client::{Call, CallError, Client, ClientOptions, Repeat};
 pub use self::http::{Answer, LARGEST, Request, Transport, TransportError};
-pub use self::token::{TokenError, TokenSource, VaultToken};
+pub use self::token::{Headers, TokenError, TokenSource, VaultToken};
 pub use self::trust::{Trust, TrustError};
 
 use self::queue::Queue;

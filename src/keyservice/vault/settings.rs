@@ -25,6 +25,28 @@ macro_rules! names {
 }
 
 names! {
+    /// The method of logging in, as vals calls it.
+    AUTH_METHOD = "BAO_AUTH_METHOD", "VAULT_AUTH_METHOD";
+    /// The file of the token of a service account.
+    KUBERNETES_JWT = "BAO_KUBERNETES_JWT_TOKEN_PATH", "VAULT_KUBERNETES_JWT_TOKEN_PATH";
+    /// Where the method kubernetes is mounted.
+    KUBERNETES_MOUNT = "BAO_KUBERNETES_MOUNT_POINT", "VAULT_KUBERNETES_MOUNT_POINT";
+    /// Where another method is mounted.
+    LOGIN_MOUNT = "BAO_LOGIN_MOUNT_POINT", "VAULT_LOGIN_MOUNT_POINT";
+    /// Second factors that are sent with the first.
+    MFA = "BAO_MFA", "VAULT_MFA";
+    /// The name of the variable of the password.
+    PASSWORD_ENV = "BAO_PASSWORD_ENV", "VAULT_PASSWORD_ENV";
+    /// The file of the password.
+    PASSWORD_FILE = "BAO_PASSWORD_FILE", "VAULT_PASSWORD_FILE";
+    /// The role id, or the role.
+    ROLE_ID = "BAO_ROLE_ID", "VAULT_ROLE_ID";
+    /// The secret id.
+    SECRET_ID = "BAO_SECRET_ID", "VAULT_SECRET_ID";
+    /// The file of the token, as vals calls it.
+    TOKEN_FILE = "BAO_TOKEN_FILE", "VAULT_TOKEN_FILE";
+    /// Who logs in.
+    USERNAME = "BAO_USERNAME", "VAULT_USERNAME";
     /// The server that the user names.
     ADDR = "BAO_ADDR", "VAULT_ADDR";
     /// An Agent that stands in for it.

@@ -64,7 +64,11 @@ impl TokenSource for Tokens {
         token.map_or(Ok(None), |token| VaultToken::new(&token).map_err(|error| error.to_string()))
     }
 
-    fn renewed(&self, server: &Address) -> Result<Option<VaultToken>, String> {
+    fn renewed(
+        &self,
+        server: &Address,
+        _: Option<&VaultToken>,
+    ) -> Result<Option<VaultToken>, String> {
         let mut tokens = self.0.lock().expect("not poisoned");
         if tokens.len() > 1 {
             tokens.pop_front();

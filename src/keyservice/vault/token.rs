@@ -43,6 +43,9 @@ impl fmt::Debug for VaultToken {
     }
 }
 
+/// Headers of a request, their names in small letters.
+pub type Headers = Vec<(&'static str, SecretText)>;
+
 /// Where tokens come from.
 pub trait TokenSource: Send + Sync {
     /// The token for a server; `None`: there is none, which an Agent need not mind.
@@ -52,12 +55,28 @@ pub trait TokenSource: Send + Sync {
     /// If a place that should hold one cannot be read; says which.
     fn token(&self, server: &Address) -> Result<Option<VaultToken>, String>;
 
-    /// The token for a server that refused the one before: read once more, where that can give another.
+    /// The token for a server that refused this one: read once more, where that can give another.
     ///
     /// # Errors
     ///
     /// As [`TokenSource::token`].
-    fn renewed(&self, server: &Address) -> Result<Option<VaultToken>, String>;
+    fn renewed(
+        &self,
+        server: &Address,
+        refused: Option<&VaultToken>,
+    ) -> Result<Option<VaultToken>, String>;
+
+    /// What a request carries in the place of a token: the login itself, in headers. `None`: tokens are used.
+    ///
+    /// # Errors
+    ///
+    /// If the login was refused before, or cannot be made.
+    fn inline(&self, _server: &Address) -> Result<Option<Headers>, String> {
+        Ok(None)
+    }
+
+    /// The login in a request was refused: no other may carry it.
+    fn refused(&self, _server: &Address, _problem: &str) {}
 
     /// What the token for a server came from, for messages: `VAULT_TOKEN`; `None`: there is none.
     fn origin(&self, server: &Address) -> Option<String>;

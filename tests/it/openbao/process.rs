@@ -31,7 +31,7 @@ rm -rf "$HOME"
 /// How long a server may take to be ready, or to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     /// Dropped, it ends the server.
     pipe: Option<ChildStdin>,
@@ -41,9 +41,19 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the program and waits until it says in its log that it has started, which no other server on
-    /// the same port can say for it. What it wrote, where it ended before.
+    /// Starts OpenBao and waits until it says in its log that it has started, which no other server on the
+    /// same port can say for it. What it wrote, where it ended before.
     pub(super) fn start(program: &Path, args: &[String]) -> Result<Self, String> {
+        Self::start_until(program, args, &[], "server started!")
+    }
+
+    /// Starts a server that says so when it is ready, with these variables.
+    pub(crate) fn start_until(
+        program: &Path,
+        args: &[String],
+        variables: &[(&str, String)],
+        ready: &str,
+    ) -> Result<Self, String> {
         // The shell removes it.
         let home = tempfile::Builder::new().prefix("bao-").tempdir().expect("a folder").keep();
         let written = File::create(home.join("log")).expect("a file");
@@ -56,6 +66,7 @@ impl Process {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &home)
             .env("TMPDIR", &home)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .current_dir(&home)
             .stdin(Stdio::piped())
             .stderr(written.try_clone().expect("a second handle"))
@@ -67,7 +78,7 @@ impl Process {
         let pipe = child.stdin.take();
         let mut process = Self { child, pipe, home, log };
         let patience = Instant::now() + PATIENCE;
-        while !process.log().contains("server started!") {
+        while !process.log().contains(ready) {
             let ended = process.child.try_wait().expect("a child").is_some();
             if ended || Instant::now() > patience {
                 return Err(process.log());
@@ -77,7 +88,7 @@ impl Process {
         Ok(process)
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         use std::os::unix::fs::FileExt as _;
         let mut bytes = vec![0; 1 << 20];
         let count = self.log.read_at(&mut bytes, 0).expect("a readable file");
@@ -109,7 +120,7 @@ impl Drop for Process {
 
 /// A port that is free, as the one after it is. Below those that are given to whoever asks for any, so that a
 /// server can be stopped and find its port free afterwards.
-pub(super) fn free_pair() -> u16 {
+pub(crate) fn free_pair() -> u16 {
     const FIRST: u16 = 20_000;
     const PAIRS: u16 = 6_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

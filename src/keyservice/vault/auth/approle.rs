@@ -1,31 +1,59 @@
 //! AppRole: a role id, and a secret id unless the role does without one.
 
-use super::{Desk, LoginError, Session, body};
+use super::login::{Form, read};
+use super::place::{Place, Places};
+use super::settings::Settings;
+use super::{Desk, LoginError, wrapping};
 use crate::secret::SecretText;
 
-/// The credentials of a role.
+/// Where the credentials of a role are.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AppRole {
     /// Not a secret by itself.
-    pub role_id: String,
+    pub role_id: Place,
     /// `None`: the role has `bind_secret_id=false`.
-    pub secret_id: Option<SecretText>,
+    pub secret_id: Option<Place>,
+    /// The name of the role, if what is kept is a wrapping token with the secret id inside.
+    pub wrapped_for: Option<String>,
 }
 
 impl AppRole {
-    /// Logs in (Vault API: `auth/approle/login`).
-    ///
-    /// # Errors
-    ///
-    /// If the server does not give a token.
-    pub fn login(&self, desk: &Desk<'_>) -> Result<Session, LoginError> {
-        if self.role_id.is_empty() {
-            return Err(LoginError::Setting("the role id is empty".to_owned()));
+    pub(super) fn read(settings: &mut Settings) -> Result<Self, String> {
+        let role_id = settings.public("role_id").ok_or("approle needs role_id=…")?;
+        let secret_id = settings.secret("secret_id")?;
+        let wrapped_for = settings.text("wrapped_for");
+        if wrapped_for.is_some() && secret_id.is_none() {
+            return Err("wrapped_for needs secret_id=…: where the wrapping token is".to_owned());
         }
-        let mut fields = vec![("role_id", self.role_id.as_str())];
-        if let Some(secret_id) = &self.secret_id {
-            fields.push(("secret_id", secret_id.expose_secret()));
-        }
-        let answer = desk.post("login", &body(&fields), &[])?;
-        Session::read(desk, answer)
+        Ok(Self { role_id, secret_id, wrapped_for })
     }
+
+    /// What it sends (Vault API: `auth/approle/login`).
+    pub(super) fn form(&self, desk: &Desk<'_>, places: &dyn Places) -> Result<Form, LoginError> {
+        let mut fields = vec![("role_id", read(desk, places, &self.role_id, "Role id: ")?)];
+        if let Some(place) = &self.secret_id {
+            let secret = read(desk, places, place, "Secret id: ")?;
+            let secret = match &self.wrapped_for {
+                None => secret,
+                Some(role) => unwrapped(desk, role, place, &secret)?,
+            };
+            fields.push(("secret_id", secret));
+        }
+        Ok(Form { path: "login".to_owned(), fields })
+    }
+}
+
+/// The secret id in a wrapping token, which must have been made for one of this role.
+fn unwrapped(
+    desk: &Desk<'_>,
+    role: &str,
+    place: &Place,
+    token: &SecretText,
+) -> Result<SecretText, LoginError> {
+    let base = format!("auth/{}/role/{role}", desk.mount().path);
+    let expected = [format!("{base}/secret-id"), format!("{base}/custom-secret-id")];
+    let is_expected = |path: &str| expected.iter().any(|expected| expected == path);
+    let mut answer = wrapping::unwrap(desk, &place.to_string(), token, &is_expected)?;
+    wrapping::text(&mut answer, "data", "secret_id")
+        .ok_or_else(|| wrapping::error(&place.to_string(), "there was no secret id inside"))
 }

@@ -1,20 +1,6 @@
 //! Texts as they stand in a URL or a form.
 
-use std::fmt::Write as _;
-
-/// A text as one segment of a path or one value of a query (RFC 3986): only what is reserved nowhere
-/// stays as it is.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            write!(escaped, "%{byte:02X}").expect("a String takes every text");
-        }
-    }
-    escaped
-}
+pub(super) use super::login::segment as escaped;
 
 /// The value of a field in a query or a form; `None`: there is no such field, or it is no UTF-8.
 pub(super) fn field(form: &str, name: &str) -> Option<String> {

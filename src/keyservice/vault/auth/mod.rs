@@ -7,6 +7,7 @@
 //! Invariants: a credential is sent once, whatever the answer (five refusals lock its name); a login
 //! carries no other token; no error holds a credential.
 
+pub mod actions;
 mod approle;
 mod aws;
 pub mod aws_keys;
@@ -16,13 +17,21 @@ mod escape;
 mod fake;
 mod gcp;
 mod github;
+mod inline;
 mod kerberos;
+pub mod login;
 mod machine;
+mod mfa;
 mod oidc;
 mod okta;
+pub mod place;
 mod saml;
 mod session;
+pub mod sessions;
+pub mod settings;
 mod sigv4;
+pub mod sink;
+pub mod wrapping;
 
 use std::time::Duration;
 
@@ -35,14 +44,18 @@ pub use self::azure::{Azure, AzurePlace, azure_place, azure_token};
 pub use self::gcp::{Gcp, gce_token, iam_token};
 pub use self::github::GitHub;
 pub use self::kerberos::{Kerberos, service_name};
+pub use self::login::{Form, Login, Plan};
 pub use self::machine::{Machine, Way};
 pub use self::oidc::{Door, Oidc, OidcBack, Page, Visit};
 pub use self::okta::{Okta, OktaProvider};
+pub use self::place::{Place, Places};
 pub use self::saml::Saml;
 pub use self::session::Session;
+pub use self::sessions::Sessions;
+pub use self::settings::Settings;
 
 use super::envelope::{self, Refusal};
-use super::{Address, Call, CallError, Client, Repeat};
+use super::{Address, Call, CallError, Client, Repeat, VaultToken};
 use crate::secret::{SecretText, fill_random, reserve};
 
 /// Where to log in.
@@ -96,6 +109,14 @@ pub enum LoginError {
         /// The mount.
         path: String,
     },
+    /// What should be for us alone may not have been.
+    #[error("{place}: {problem}")]
+    Wrapping {
+        /// Where the wrapping token was.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The person, or who stands for it, has not given what was asked.
     #[error("{0}")]
     Person(String),
@@ -105,13 +126,27 @@ pub enum LoginError {
 pub struct Desk<'a> {
     client: &'a Client,
     mount: &'a Mount,
+    person: Option<&'a dyn Person>,
+    mfa: &'a [SecretText],
 }
 
 impl<'a> Desk<'a> {
     /// The method that is mounted there.
     #[must_use]
     pub fn new(client: &'a Client, mount: &'a Mount) -> Self {
-        Self { client, mount }
+        Self { client, mount, person: None, mfa: &[] }
+    }
+
+    /// With somebody who can be asked.
+    #[must_use]
+    pub fn with_person(self, person: &'a dyn Person) -> Self {
+        Self { person: Some(person), ..self }
+    }
+
+    /// With second factors that are sent with the first (Vault API: `X-Vault-MFA`).
+    #[must_use]
+    pub fn with_mfa(self, mfa: &'a [SecretText]) -> Self {
+        Self { mfa, ..self }
     }
 
     /// The mount.
@@ -126,6 +161,24 @@ impl<'a> Desk<'a> {
         self.client
     }
 
+    /// Who can be asked.
+    ///
+    /// # Errors
+    ///
+    /// If there is nobody.
+    pub fn person(&self) -> Result<&'a dyn Person, LoginError> {
+        self.person.ok_or_else(|| LoginError::Person("there is nobody to ask".to_owned()))
+    }
+
+    /// Sends what a method needs in one request, and reads what it gave.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::post`], and if the answer holds no token.
+    pub fn submit(&self, form: &Form) -> Result<Session, LoginError> {
+        Session::read(self, self.post(&form.path, &form.body(), &[])?)
+    }
+
     /// Sends a credential: `auth/MOUNT/PATH`, in the place of which the namespace's header stands.
     ///
     /// # Errors
@@ -137,8 +190,7 @@ impl<'a> Desk<'a> {
         body: &[u8],
         headers: &[(&'static str, SecretText)],
     ) -> Result<Value, LoginError> {
-        let time = self.client.options().timeout;
-        self.send("POST", path, Some(body), headers, Repeat::Unsent, time)
+        self.post_within(path, body, headers, self.client.options().timeout)
     }
 
     /// As [`Desk::post`], of a login that somebody has to agree to elsewhere, which takes time.
@@ -153,8 +205,13 @@ impl<'a> Desk<'a> {
         headers: &[(&'static str, SecretText)],
         time: Duration,
     ) -> Result<Value, LoginError> {
-        let time = time.max(self.client.options().timeout);
-        self.send("POST", path, Some(body), headers, Repeat::Unsent, time)
+        let copy = |text: &SecretText| SecretText::new(text.expose_secret().to_owned());
+        let mut all: Vec<_> = headers.iter().map(|(name, text)| (*name, copy(text))).collect();
+        all.extend(self.mfa.iter().map(|text| ("x-vault-mfa", copy(text))));
+        let path = format!("auth/{}/{path}", self.mount.path);
+        let body = Some(body).filter(|body| !body.is_empty());
+        let call = self.line("POST", &path, body, &all, Repeat::Unsent);
+        self.send(&call, None, time)
     }
 
     /// Reads what the method says of a login under way.
@@ -163,7 +220,8 @@ impl<'a> Desk<'a> {
     ///
     /// As [`Desk::post`].
     pub fn get(&self, path: &str) -> Result<Value, LoginError> {
-        self.send("GET", path, None, &[], Repeat::Freely, self.client.options().timeout)
+        let path = format!("auth/{}/{path}", self.mount.path);
+        self.send_soon(&self.line("GET", &path, None, &[], Repeat::Freely), None)
     }
 
     /// Reads with what is good for one time: a code in the query.
@@ -172,29 +230,59 @@ impl<'a> Desk<'a> {
     ///
     /// As [`Desk::post`].
     pub fn get_once(&self, path: &str) -> Result<Value, LoginError> {
-        self.send("GET", path, None, &[], Repeat::Unsent, self.client.options().timeout)
+        let path = format!("auth/{}/{path}", self.mount.path);
+        self.send_soon(&self.line("GET", &path, None, &[], Repeat::Unsent), None)
     }
 
-    fn send(
+    /// Makes a call to another path of the server, in the namespace of the mount.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::post`].
+    pub fn call(
         &self,
         method: &'static str,
         path: &str,
         body: Option<&[u8]>,
-        headers: &[(&'static str, SecretText)],
+        token: Option<&VaultToken>,
         repeat: Repeat,
+    ) -> Result<Value, LoginError> {
+        self.send_soon(&self.line(method, path, body, &[], repeat), token)
+    }
+
+    /// Asks who the login in these headers is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::post`].
+    pub fn look(&self, headers: &[(&'static str, SecretText)]) -> Result<Value, LoginError> {
+        let path = "auth/token/lookup-self";
+        self.send_soon(&self.line("GET", path, None, headers, Repeat::Unsent), None)
+    }
+
+    fn line<'c>(
+        &'c self,
+        method: &'static str,
+        path: &'c str,
+        body: Option<&'c [u8]>,
+        headers: &'c [(&'static str, SecretText)],
+        repeat: Repeat,
+    ) -> Call<'c> {
+        let (server, namespace) = (&self.mount.server, self.mount.namespace.as_deref());
+        Call { server, method, path, body, headers, namespace, repeat }
+    }
+
+    fn send_soon(&self, call: &Call<'_>, token: Option<&VaultToken>) -> Result<Value, LoginError> {
+        self.send(call, token, self.client.options().timeout)
+    }
+
+    fn send(
+        &self,
+        call: &Call<'_>,
+        token: Option<&VaultToken>,
         time: Duration,
     ) -> Result<Value, LoginError> {
-        let path = format!("auth/{}/{path}", self.mount.path);
-        let call = Call {
-            server: &self.mount.server,
-            method,
-            path: &path,
-            body: body.filter(|body| !body.is_empty()),
-            headers,
-            namespace: self.mount.namespace.as_deref(),
-            repeat,
-        };
-        let answer = self.client.call_within(&call, None, time)?;
+        let answer = self.client.call_within(call, token, time)?;
         envelope::read(&answer).map_err(|refusal| {
             let hint = self.hint(&refusal);
             LoginError::Refused { refusal, hint }

@@ -1,0 +1,171 @@
+//! `waxseal login` and `waxseal logout`.
+
+use std::time::Duration;
+
+use super::context::Ctx;
+use super::error::Error;
+use super::exit::{self, Exit};
+use super::vault::Reach;
+use crate::keyservice::vault::auth::sessions::{NoTokens, revoke};
+use crate::keyservice::vault::auth::{Desk, LoginError, Mount, Plan, Session, Settings};
+use crate::keyservice::vault::{Address, VaultToken};
+use crate::os::auto_auth::configured;
+use crate::os::token_store::TokenStore;
+use crate::os::vault_token::of_variable;
+
+/// Log in to a Vault or OpenBao server and keep the token
+///
+/// The token goes where the server's own programs keep theirs: to a token helper, or to
+/// ~/.vault-token. Without a METHOD, the login is the one that is configured (WAXSEAL_VAULT_AUTH).
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct LoginArgs {
+    /// How: approle, userpass, ldap, radius, kubernetes, jwt, cert
+    #[arg(value_name = "METHOD")]
+    method: Option<String>,
+    /// Settings of the method: KEY=VALUE; for a secret, where it is: env:NAME, file:PATH,
+    /// command:LINE, terminal
+    #[arg(value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// The role to log in as: role=ROLE
+    #[arg(long, value_name = "ROLE", requires = "method")]
+    role: Option<String>,
+    /// Where the method is mounted, if not at its own name: mount=PATH
+    #[arg(long, value_name = "PATH", requires = "method")]
+    mount: Option<String>,
+    /// The namespace of the method [env: VAULT_NAMESPACE]
+    #[arg(long, value_name = "NAMESPACE", requires = "method")]
+    namespace: Option<String>,
+    /// The server [env: VAULT_ADDR]
+    #[arg(long, value_name = "ADDRESS")]
+    server: Option<String>,
+    /// Print the token instead of keeping it
+    #[arg(long)]
+    print: bool,
+}
+
+/// Make an end of the token that `login` kept
+///
+/// The server forgets it, and it is removed from where it was kept. A token in a variable is left alone.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct LogoutArgs {
+    /// The server [env: VAULT_ADDR]
+    #[arg(long, value_name = "ADDRESS")]
+    server: Option<String>,
+}
+
+/// Runs `login`.
+pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
+    let (plan, origin) = plan(ctx, args)?;
+    if plan.inline {
+        return Err(failed("a login with inline=true makes no token that could be kept"));
+    }
+    let (reach, server) = reach(ctx, args.server.as_deref())?;
+    let store = if args.print { None } else { Some(store(ctx)?) };
+    let sessions = reach.sessions(plan, &origin, &ctx.env, ctx.out);
+    let session = sessions.login(&server).map_err(|error| {
+        let (login, mount) = (sessions.plan().login.name(), &sessions.plan().mount);
+        failed(format!("{login} at {server}, auth/{mount}: {error}"))
+    })?;
+    // A server's answer is not to be trusted with what a header takes.
+    let token = VaultToken::new(&session.token).map_err(|error| failed(error.to_string()))?;
+    let token = token.ok_or_else(|| failed("the server gave no token"))?;
+    let Some(store) = store else {
+        ctx.out.data(format!("{}\n", token.expose_secret()).as_bytes())?;
+        return Ok(exit::SUCCESS);
+    };
+    if let Err(problem) = store.store(&server, &session.token) {
+        // Nobody could use it any more.
+        let client = reach.client(Box::new(NoTokens));
+        let namespace = sessions.plan().namespace.clone();
+        let mount = Mount { server, namespace, path: String::new() };
+        let _ = revoke(&Desk::new(&client, &mount), &session.token);
+        return Err(Error::new(exit::CANNOT_WRITE, problem));
+    }
+    ctx.out.note(&told(&session, &server, &store));
+    if let Some((name, _)) = of_variable(&ctx.env) {
+        ctx.out.note(&format!("{name} is set, and counts before it"));
+    }
+    Ok(exit::SUCCESS)
+}
+
+fn failed(problem: impl Into<String>) -> Error {
+    Error::new(exit::GENERIC, problem)
+}
+
+fn plan(ctx: &Ctx, args: &LoginArgs) -> Result<(Plan, String), Error> {
+    let Some(method) = &args.method else {
+        return configured(&ctx.env).map_err(failed)?.ok_or_else(|| {
+            failed("no login is configured").hint("waxseal login METHOD KEY=VALUE...")
+        });
+    };
+    let mut words = vec![method.clone()];
+    words.extend(args.settings.iter().cloned());
+    for (key, value) in
+        [("role", &args.role), ("mount", &args.mount), ("namespace", &args.namespace)]
+    {
+        words.extend(value.iter().map(|value| format!("{key}={value}")));
+    }
+    let plan = Settings::of_words(&words).and_then(Plan::read).map_err(failed)?;
+    Ok((plan, "waxseal login".to_owned()))
+}
+
+/// How to reach the server that the user names, and that server. An Agent stands in for every one.
+fn reach(ctx: &Ctx, named: Option<&str>) -> Result<(Reach, Address), Error> {
+    let mut reach = Reach::of(&ctx.env).map_err(failed)?;
+    let named = named.map(Address::parse).transpose();
+    let named = named.map_err(|error| failed(format!("--server: {error}")))?;
+    let server = named.or_else(|| reach.settings.server.clone());
+    let agent = reach.settings.client.agent.clone();
+    let server = agent.or(server).ok_or_else(|| {
+        failed("no server is named").hint("set VAULT_ADDR, or name one with --server")
+    })?;
+    reach.settings.trust = std::mem::take(&mut reach.settings.trust).with(server.clone());
+    Ok((reach, server))
+}
+
+fn store(ctx: &Ctx) -> Result<TokenStore, Error> {
+    let store = TokenStore::of(&ctx.env).map_err(failed)?;
+    store.ok_or_else(|| {
+        failed("there is no place for a token: HOME is not set").hint("--print shows the token")
+    })
+}
+
+/// Who somebody is now.
+fn told(session: &Session, server: &Address, store: &TokenStore) -> String {
+    let who = session.name.as_ref().map_or(String::new(), |name| format!(" as {name}"));
+    let policies = session.policies.join(", ");
+    let life = session.lease.map_or_else(|| "for ever".to_owned(), lifetime);
+    format!("logged in at {server}{who}: policies {policies}; {life}; token in {}", store.shown())
+}
+
+fn lifetime(lease: Duration) -> String {
+    match lease.as_secs() {
+        seconds @ ..120 => format!("for {seconds} s"),
+        seconds @ ..7_200 => format!("for {} min", seconds / 60),
+        seconds => format!("for {} h", seconds / 3_600),
+    }
+}
+
+/// Runs `logout`.
+pub(crate) fn run_logout(ctx: &Ctx, args: &LogoutArgs) -> Result<Exit, Error> {
+    let (reach, server) = reach(ctx, args.server.as_deref())?;
+    let store = store(ctx)?;
+    let Some(token) = store.get(&server).map_err(failed)? else {
+        ctx.out.note("there was no token");
+        return Ok(exit::SUCCESS);
+    };
+    let client = reach.client(Box::new(NoTokens));
+    let namespace = reach.settings.client.namespace.clone();
+    let mount = Mount { server: server.clone(), namespace, path: String::new() };
+    match revoke(&Desk::new(&client, &mount), &token) {
+        Ok(()) => {}
+        // It is dead already, or never was one.
+        Err(LoginError::Refused { refusal, .. }) if refusal.status == 403 => {
+            ctx.out.note("the server did not know the token any more");
+        }
+        Err(LoginError::Setting(_)) => {}
+        Err(error) => return Err(failed(format!("{server}: the token is kept: {error}"))),
+    }
+    store.erase(&server).map_err(|problem| Error::new(exit::CANNOT_WRITE, problem))?;
+    Ok(exit::SUCCESS)
+}

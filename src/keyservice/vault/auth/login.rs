@@ -1,0 +1,312 @@
+//! The methods of logging in, each with where its credentials are.
+//!
+//! Invariants: a [`Plan`] that exists names all that its method needs; credentials are read when a
+//! login is made and not before, and kept no longer.
+
+use super::approle::AppRole;
+use super::place::{Place, Places};
+use super::settings::Settings;
+use super::{Desk, LoginError, Session, body};
+use crate::secret::SecretText;
+
+/// A login that was configured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// The method.
+    pub login: Login,
+    /// Where it is mounted, behind `auth/`.
+    pub mount: String,
+    /// The namespace of the mount, if another than that of the keys.
+    pub namespace: Option<String>,
+    /// No token: each request carries the login itself (OpenBao).
+    pub inline: bool,
+}
+
+/// A method.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Login {
+    /// A role id and a secret id.
+    AppRole(AppRole),
+    /// A name and a password.
+    Password {
+        /// Who knows them.
+        backend: Backend,
+        /// The name.
+        username: String,
+        /// The password.
+        password: Place,
+    },
+    /// A signed token: of Kubernetes, of a CI service, of any other issuer.
+    Jwt {
+        /// The name of the method.
+        method: &'static str,
+        /// `None`: the default role of the mount.
+        role: Option<String>,
+        /// The token.
+        jwt: Place,
+    },
+    /// The certificate that is shown when the connection is made.
+    Certificate {
+        /// `None`: whichever role fits the certificate.
+        name: Option<String>,
+        /// The files of a certificate and its key, if others than those of every connection.
+        identity: Option<(String, String)>,
+    },
+}
+
+/// Who knows a password. All take it in the same way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Backend {
+    /// The server itself.
+    Userpass,
+    /// A directory.
+    Ldap,
+    /// A RADIUS server.
+    Radius,
+}
+
+/// What a method sends in one request.
+pub struct Form {
+    /// Behind the mount.
+    pub path: String,
+    /// A JSON object of texts.
+    pub fields: Vec<(&'static str, SecretText)>,
+}
+
+/// The token of a pod, where Kubernetes puts it.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+impl Plan {
+    /// Reads what was typed of a login.
+    ///
+    /// # Errors
+    ///
+    /// If no method has this name, or a setting is missing, of a wrong form, or not known.
+    pub fn read(mut settings: Settings) -> Result<Self, String> {
+        let login = Login::read(&mut settings)?;
+        let mount = settings.text("mount").unwrap_or_else(|| login.name().to_owned());
+        let mount = mount.trim_matches('/').to_owned();
+        if !super::super::is_path(&mount) {
+            return Err("mount is no path".to_owned());
+        }
+        let namespace = settings.text("namespace").map(|it| it.trim_matches('/').to_owned());
+        let inline = settings.flag("inline")?;
+        settings.end()?;
+        if inline && !login.is_one_request() {
+            return Err(format!("{} cannot be inline", login.name()));
+        }
+        Ok(Self { login, mount, namespace, inline })
+    }
+}
+
+impl Login {
+    fn read(settings: &mut Settings) -> Result<Self, String> {
+        let backend = match settings.method() {
+            "userpass" => Backend::Userpass,
+            "ldap" => Backend::Ldap,
+            "radius" => Backend::Radius,
+            "approle" => return AppRole::read(settings).map(Self::AppRole),
+            "kubernetes" => {
+                let role = Some(settings.required("role")?);
+                let jwt = settings.secret("jwt")?;
+                let jwt = jwt.unwrap_or_else(|| Place::File(SERVICE_ACCOUNT.to_owned()));
+                return Ok(Self::Jwt { method: "kubernetes", role, jwt });
+            }
+            "jwt" => {
+                let role = settings.text("role");
+                let jwt = settings.secret("jwt")?.ok_or("jwt needs jwt=…: where the token is")?;
+                return Ok(Self::Jwt { method: "jwt", role, jwt });
+            }
+            "cert" => {
+                let name = settings.text("name").or_else(|| settings.text("role"));
+                let identity = match (settings.text("cert"), settings.text("key")) {
+                    (Some(certificate), Some(key)) => Some((certificate, key)),
+                    (None, None) => None,
+                    _ => return Err("cert needs both cert=PATH and key=PATH, or none".to_owned()),
+                };
+                return Ok(Self::Certificate { name, identity });
+            }
+            _ => return Err(format!("there is no such method: {}", METHODS.join(", "))),
+        };
+        let username = settings.required("username")?;
+        if matches!(username.as_str(), "." | "..") {
+            return Err("username is none".to_owned());
+        }
+        let password = settings.secret("password")?.unwrap_or(Place::Terminal);
+        Ok(Self::Password { backend, username, password })
+    }
+
+    /// What the method is called, in settings and as a mount.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AppRole(_) => "approle",
+            Self::Password { backend: Backend::Userpass, .. } => "userpass",
+            Self::Password { backend: Backend::Ldap, .. } => "ldap",
+            Self::Password { backend: Backend::Radius, .. } => "radius",
+            Self::Jwt { method, .. } => method,
+            Self::Certificate { .. } => "cert",
+        }
+    }
+
+    /// Whether it is one request that can be made with others.
+    fn is_one_request(&self) -> bool {
+        match self {
+            Self::AppRole(role) => role.wrapped_for.is_none(),
+            Self::Password { .. } | Self::Jwt { .. } | Self::Certificate { .. } => true,
+        }
+    }
+
+    /// Whether a second login of this run can work: what is used up by one, or asked of a person, is not
+    /// there again.
+    #[must_use]
+    pub fn can_repeat(&self) -> bool {
+        match self {
+            Self::AppRole(role) => role.wrapped_for.is_none(),
+            Self::Password { password, .. } => *password != Place::Terminal,
+            Self::Jwt { jwt, .. } => *jwt != Place::Terminal,
+            Self::Certificate { .. } => true,
+        }
+    }
+
+    /// The certificate and key that connections of this login show, if it has its own.
+    #[must_use]
+    pub fn identity(&self) -> Option<&(String, String)> {
+        match self {
+            Self::Certificate { identity, .. } => identity.as_ref(),
+            Self::AppRole(_) | Self::Password { .. } | Self::Jwt { .. } => None,
+        }
+    }
+
+    /// Logs in, once.
+    ///
+    /// # Errors
+    ///
+    /// If a credential is not there, or the server gives no token.
+    pub fn login(&self, desk: &Desk<'_>, places: &dyn Places) -> Result<Session, LoginError> {
+        desk.submit(&self.form(desk, places)?)
+    }
+
+    /// What it sends.
+    ///
+    /// # Errors
+    ///
+    /// If a credential is not there.
+    pub fn form(&self, desk: &Desk<'_>, places: &dyn Places) -> Result<Form, LoginError> {
+        let mut fields = Vec::new();
+        let mut path = "login".to_owned();
+        let text = |text: &str| SecretText::new(text.to_owned());
+        match self {
+            Self::AppRole(role) => return role.form(desk, places),
+            Self::Password { username, password, .. } => {
+                path = format!("login/{}", segment(username));
+                let prompt = format!("Password of {username} ({}): ", self.name());
+                fields.push(("password", read(desk, places, password, &prompt)?));
+            }
+            Self::Jwt { role, jwt, .. } => {
+                if let Some(role) = role {
+                    fields.push(("role", text(role)));
+                }
+                fields.push(("jwt", read(desk, places, jwt, "Token (JWT): ")?));
+            }
+            Self::Certificate { name, .. } => {
+                if let Some(name) = name {
+                    fields.push(("name", text(name)));
+                }
+            }
+        }
+        Ok(Form { path, fields })
+    }
+}
+
+/// The methods, for messages.
+const METHODS: [&str; 7] = ["approle", "userpass", "ldap", "radius", "kubernetes", "jwt", "cert"];
+
+impl Form {
+    /// The body of the request.
+    #[must_use]
+    pub fn body(&self) -> zeroize::Zeroizing<Vec<u8>> {
+        let fields: Vec<_> =
+            self.fields.iter().map(|(name, text)| (*name, text.expose_secret())).collect();
+        body(&fields)
+    }
+}
+
+/// Reads a credential. An empty one is not sent: the server would answer as to a fault of its own, or
+/// count it as a refusal.
+pub(super) fn read(
+    desk: &Desk<'_>,
+    places: &dyn Places,
+    place: &Place,
+    prompt: &str,
+) -> Result<SecretText, LoginError> {
+    let text = match place {
+        Place::Here(text) => SecretText::new(text.clone()),
+        Place::Terminal => desk.person()?.secret(prompt).map_err(LoginError::Person)?,
+        place => places.read(place).map_err(LoginError::Setting)?,
+    };
+    if text.expose_secret().is_empty() {
+        return Err(LoginError::Setting(format!("{place} is empty")));
+    }
+    Ok(text)
+}
+
+/// A name as one segment of a path.
+#[must_use]
+pub fn segment(name: &str) -> String {
+    let mut out = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Login, Plan, Settings, segment};
+
+    fn plan(text: &str) -> Result<Plan, String> {
+        let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
+        Plan::read(Settings::of_words(&words)?)
+    }
+
+    #[test]
+    fn a_plan_names_its_method_its_mount_and_its_namespace() {
+        let approle = plan("approle role_id=r secret_id=env:S mount=/ci/roles/ namespace=team/");
+        let approle = approle.expect("valid");
+        assert_eq!((approle.mount.as_str(), approle.login.name()), ("ci/roles", "approle"));
+        assert_eq!(approle.namespace.as_deref(), Some("team"));
+        let pod = plan("kubernetes role=app").expect("valid");
+        assert!(matches!(pod.login, Login::Jwt { method: "kubernetes", .. }));
+        assert_eq!(pod.mount, "kubernetes");
+    }
+
+    #[test]
+    fn a_plan_that_cannot_work_is_none() {
+        for (text, expected) in [
+            ("aprole", "there is no such method"),
+            ("approle", "approle needs role_id=…"),
+            ("userpass", "userpass needs username=…"),
+            ("userpass username=..", "username is none"),
+            ("jwt role=a", "jwt needs jwt=…"),
+            ("jwt jwt=eyJ", "jwt is where the secret is"),
+            ("cert cert=a.pem", "cert needs both"),
+            ("kubernetes role=a mount=../sys", "mount is no path"),
+            ("kubernetes roll=a role=b", "kubernetes knows no roll"),
+            ("approle role_id=r secret_id=file:/s wrapped_for=app inline=true", "cannot be inline"),
+        ] {
+            let error = plan(text).expect_err(text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_segment() {
+        assert_eq!(segment("a/b@c d\u{e4}%"), "a%2Fb%40c%20d%C3%A4%25");
+    }
+}

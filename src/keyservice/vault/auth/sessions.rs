@@ -1,0 +1,341 @@
+//! The tokens of a run that logs in by itself.
+//!
+//! Invariants: a server is logged in to once, however many ask for its token at a time; a login that
+//! failed is not tried again in the run; a token that was made here is revoked when the [`Sessions`] end,
+//! also those that were replaced.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::session::{Session, lease};
+use super::{Desk, LoginError, Mount, Person, Places, Plan, inline};
+use crate::keyservice::vault::{
+    Address, Client, ClientOptions, Headers, Repeat, TokenSource, Transport, Trust, VaultToken,
+};
+use crate::secret::SecretText;
+
+/// What a login needs.
+pub struct Sessions {
+    /// Without tokens: a login carries none.
+    client: Client,
+    /// For the last words, which nobody waits for.
+    parting: Client,
+    plan: Plan,
+    origin: String,
+    places: Box<dyn Places>,
+    person: Box<dyn Person>,
+    mfa: Vec<SecretText>,
+    servers: Mutex<HashMap<Address, Arc<Mutex<Server>>>>,
+}
+
+/// What is known of a server.
+#[derive(Default)]
+struct Server {
+    state: State,
+    /// Tokens that another took the place of, to be revoked.
+    replaced: Vec<SecretText>,
+    /// It was logged in to a second time, after a refusal.
+    again: bool,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    New,
+    Live(Live),
+    /// Each request carries this login.
+    Inline(Headers),
+    /// Why there is no token, for the rest of the run.
+    Failed(String),
+}
+
+struct Live {
+    session: Session,
+    /// When its lease began.
+    since: Duration,
+    /// The first lease: what a renewal gives is held against it.
+    first: Option<Duration>,
+    /// Nothing more can be done for it than to use it.
+    settled: bool,
+}
+
+/// How long the last words may take.
+const PARTING: Duration = Duration::from_secs(5);
+
+impl Sessions {
+    /// Logins by this plan, over this transport, at servers that the user trusts. `origin` is where the
+    /// plan stands, for messages.
+    #[must_use]
+    pub fn new(
+        plan: Plan,
+        origin: &str,
+        transport: &Arc<dyn Transport>,
+        trust: &Trust,
+        options: &ClientOptions,
+        places: Box<dyn Places>,
+        person: Box<dyn Person>,
+    ) -> Self {
+        let client = |options: ClientOptions| {
+            let transport = Box::new(Arc::clone(transport));
+            Client::new(transport, Box::new(NoTokens), trust.clone(), options)
+        };
+        let parting = ClientOptions { timeout: PARTING, retries: 0, ..options.clone() };
+        let (client, parting) = (client(options.clone()), client(parting));
+        let (origin, servers) = (origin.to_owned(), Mutex::default());
+        Self { client, parting, plan, origin, places, person, mfa: Vec::new(), servers }
+    }
+
+    /// With second factors that are sent with the first.
+    #[must_use]
+    pub fn with_mfa(mut self, mfa: Vec<SecretText>) -> Self {
+        self.mfa = mfa;
+        self
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Logs in, for somebody who keeps the token: it is not revoked.
+    ///
+    /// # Errors
+    ///
+    /// As [`super::Login::login`].
+    pub fn login(&self, server: &Address) -> Result<Session, LoginError> {
+        let mount = self.mount(server);
+        let desk = Desk::new(&self.client, &mount);
+        let desk = desk.with_person(&*self.person).with_mfa(&self.mfa);
+        self.plan.login.login(&desk, &*self.places)
+    }
+
+    fn mount(&self, server: &Address) -> Mount {
+        let namespace = self.plan.namespace.clone();
+        let namespace = namespace.or_else(|| self.client.options().namespace.clone());
+        let namespace = namespace.filter(|it| !it.is_empty());
+        Mount { server: server.clone(), namespace, path: self.plan.mount.clone() }
+    }
+
+    fn server(&self, server: &Address) -> Arc<Mutex<Server>> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(servers.entry(server.clone()).or_default())
+    }
+
+    /// The token, of a login that is made or a lease that is renewed if it is time for that.
+    fn current(&self, at: &mut Server, server: &Address) -> Result<VaultToken, String> {
+        match &at.state {
+            State::New => self.log_in(at, server),
+            State::Live(live) if live.is_due(self.client.now()) => self.renew(at, server),
+            State::Live(_) | State::Inline(_) | State::Failed(_) => {}
+        }
+        match &at.state {
+            State::Live(live) => live.token().map_err(|problem| self.failed(&problem)),
+            State::Failed(problem) => Err(problem.clone()),
+            State::New | State::Inline(_) => Err(self.failed("there was no login")),
+        }
+    }
+
+    fn log_in(&self, at: &mut Server, server: &Address) {
+        let since = self.client.now();
+        let state = match self.login(server) {
+            Ok(session) => {
+                let (first, settled) = (session.lease, false);
+                State::Live(Live { session, since, first, settled })
+            }
+            Err(error) => State::Failed(self.failed(&error.to_string())),
+        };
+        if let State::Live(old) = std::mem::replace(&mut at.state, state)
+            && !old.session.batch
+        {
+            at.replaced.push(old.session.token);
+        }
+    }
+
+    fn failed(&self, problem: &str) -> String {
+        let Plan { login, mount, .. } = &self.plan;
+        format!("the login {} at auth/{mount} ({}) failed: {problem}", login.name(), self.origin)
+    }
+
+    /// Two thirds of a lease are over: it is renewed, or another is begun.
+    fn renew(&self, at: &mut Server, server: &Address) {
+        let State::Live(live) = &mut at.state else { return };
+        let now = self.client.now();
+        if live.session.renewable && !live.session.batch {
+            let mount = self.mount(server);
+            let desk = Desk::new(&self.client, &mount);
+            let answer = live.token().ok().and_then(|token| {
+                let path = "auth/token/renew-self";
+                desk.call("POST", path, Some(b"{}"), Some(&token), Repeat::Freely).ok()
+            });
+            if let Some(renewed) = answer.as_ref().and_then(|it| lease(it.get("auth")?)) {
+                (live.session.lease, live.since) = (Some(renewed), now);
+                // Near its longest life a token gets less and less.
+                if live.first.is_none_or(|first| renewed > first / 5) {
+                    return;
+                }
+            }
+        }
+        if self.plan.login.can_repeat() {
+            self.log_in(at, server);
+        } else {
+            live.settled = true;
+        }
+    }
+
+    /// Has the server look at the login that every request will carry: many at a time would be as many
+    /// refusals.
+    fn begin_inline(&self, at: &mut Server, server: &Address) {
+        let mount = self.mount(server);
+        let desk = Desk::new(&self.client, &mount).with_person(&*self.person);
+        let tried = self.plan.login.form(&desk, &*self.places).and_then(|form| {
+            let headers = inline::headers(&mount, &form);
+            desk.look(&headers)?;
+            Ok(headers)
+        });
+        at.state = match tried {
+            Ok(headers) => State::Inline(headers),
+            Err(error) => State::Failed(self.failed(&error.to_string())),
+        };
+    }
+
+    /// Whether the server still knows a token: what it refuses then is not the token.
+    fn is_alive(&self, server: &Address, token: &VaultToken) -> bool {
+        let mount = self.mount(server);
+        let desk = Desk::new(&self.client, &mount);
+        let path = "auth/token/lookup-self";
+        match desk.call("GET", path, None, Some(token), Repeat::Freely) {
+            Ok(_) => true,
+            Err(LoginError::Refused { refusal, .. }) => refusal.status != 403,
+            Err(_) => true,
+        }
+    }
+
+    /// Takes back what was made here. That it fails is no harm that could be mended: leases end.
+    fn end(&mut self) {
+        let servers = std::mem::take(&mut self.servers);
+        for (server, at) in servers.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut tokens = std::mem::take(&mut at.replaced);
+            if let State::Live(live) = std::mem::take(&mut at.state)
+                && !live.session.batch
+            {
+                tokens.push(live.session.token);
+            }
+            let mount = self.mount(&server);
+            for token in tokens {
+                let _ = revoke(&Desk::new(&self.parting, &mount), &token);
+            }
+        }
+    }
+}
+
+/// Makes an end of a token and of all leases that were read with it.
+///
+/// # Errors
+///
+/// If the server does not know it, or is not there.
+pub fn revoke(desk: &Desk<'_>, token: &SecretText) -> Result<(), LoginError> {
+    let problem = |error: crate::keyservice::vault::TokenError| error.to_string();
+    let token = VaultToken::new(token).map_err(|error| LoginError::Setting(problem(error)))?;
+    let path = "auth/token/revoke-self";
+    desk.call("POST", path, None, token.as_ref(), Repeat::Unsent).map(|_| ())
+}
+
+impl Live {
+    fn is_due(&self, now: Duration) -> bool {
+        let Some(lease) = self.session.lease.filter(|_| !self.settled) else { return false };
+        now.saturating_sub(self.since) >= lease / 3 * 2
+    }
+
+    fn token(&self) -> Result<VaultToken, String> {
+        let token = VaultToken::new(&self.session.token).map_err(|error| error.to_string())?;
+        token.ok_or_else(|| "the server gave no token".to_owned())
+    }
+}
+
+fn locked(server: &Mutex<Server>) -> MutexGuard<'_, Server> {
+    server.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl TokenSource for Sessions {
+    fn token(&self, server: &Address) -> Result<Option<VaultToken>, String> {
+        let at = self.server(server);
+        self.current(&mut locked(&at), server).map(Some)
+    }
+
+    fn renewed(
+        &self,
+        server: &Address,
+        refused: Option<&VaultToken>,
+    ) -> Result<Option<VaultToken>, String> {
+        let at = self.server(server);
+        let mut at = locked(&at);
+        let token = self.current(&mut at, server)?;
+        let is_refused = |old: &VaultToken| old.expose_secret() == token.expose_secret();
+        // Somebody beside us has a new one by now; or what was refused is not the token.
+        if !refused.is_some_and(is_refused)
+            || at.again
+            || !self.plan.login.can_repeat()
+            || self.is_alive(server, &token)
+        {
+            return Ok(Some(token));
+        }
+        at.again = true;
+        self.log_in(&mut at, server);
+        self.current(&mut at, server).map(Some)
+    }
+
+    fn inline(&self, server: &Address) -> Result<Option<Headers>, String> {
+        if !self.plan.inline {
+            return Ok(None);
+        }
+        let at = self.server(server);
+        let mut at = locked(&at);
+        if matches!(at.state, State::New) {
+            self.begin_inline(&mut at, server);
+        }
+        match &at.state {
+            State::Inline(headers) => Ok(Some(inline::copy(headers))),
+            State::Failed(problem) => Err(problem.clone()),
+            State::New | State::Live(_) => Err(self.failed("there was no login")),
+        }
+    }
+
+    fn refused(&self, server: &Address, problem: &str) {
+        let at = self.server(server);
+        locked(&at).state = State::Failed(self.failed(problem));
+    }
+
+    fn origin(&self, _server: &Address) -> Option<String> {
+        Some(format!("the login {} ({})", self.plan.login.name(), self.origin))
+    }
+}
+
+impl Drop for Sessions {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// For calls that carry a token of their own, or none.
+pub struct NoTokens;
+
+impl TokenSource for NoTokens {
+    fn token(&self, _server: &Address) -> Result<Option<VaultToken>, String> {
+        Ok(None)
+    }
+
+    fn renewed(
+        &self,
+        _server: &Address,
+        _refused: Option<&VaultToken>,
+    ) -> Result<Option<VaultToken>, String> {
+        Ok(None)
+    }
+
+    fn origin(&self, _server: &Address) -> Option<String> {
+        None
+    }
+}

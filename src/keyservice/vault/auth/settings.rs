@@ -1,0 +1,139 @@
+//! What was typed of a login: a method, and `key=value` for each of its settings.
+//!
+//! Invariants: a setting that the method does not know is an error, so that none is misspelled
+//! unseen; no error repeats a value, which may be a secret in the wrong place.
+
+use super::place::Place;
+
+/// A method and its settings, which methods take out one by one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    method: String,
+    pairs: Vec<(String, String)>,
+    asked: Vec<&'static str>,
+}
+
+impl Settings {
+    /// A method by its name, and its settings.
+    #[must_use]
+    pub fn new(method: &str, pairs: Vec<(String, String)>) -> Self {
+        Self { method: method.to_owned(), pairs, asked: Vec::new() }
+    }
+
+    /// Reads `METHOD key=value …`; `-` and `_` are the same in a key.
+    ///
+    /// # Errors
+    ///
+    /// If there is no method, or a word that is no setting.
+    pub fn of_words(words: &[String]) -> Result<Self, String> {
+        let (method, words) = words.split_first().ok_or("no method is named")?;
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for (at, word) in words.iter().enumerate() {
+            let (key, value) = word
+                .split_once('=')
+                .ok_or_else(|| format!("word {} behind {method} is no key=value", at + 1))?;
+            let key = key.replace('-', "_");
+            if pairs.iter().any(|(known, _)| *known == key) {
+                return Err(format!("{key} stands there twice"));
+            }
+            pairs.push((key, value.to_owned()));
+        }
+        Ok(Self::new(method, pairs))
+    }
+
+    /// The name of the method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// A setting; an empty one is none.
+    pub fn text(&mut self, key: &'static str) -> Option<String> {
+        self.asked.push(key);
+        let at = self.pairs.iter().position(|(known, _)| known == key)?;
+        Some(self.pairs.swap_remove(at).1).filter(|value| !value.is_empty())
+    }
+
+    /// A setting that the method cannot do without.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there.
+    pub fn required(&mut self, key: &'static str) -> Result<String, String> {
+        self.text(key).ok_or_else(|| format!("{} needs {key}=…", self.method))
+    }
+
+    /// A setting that is `true` or `false`; false if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// If it is something else.
+    pub fn flag(&mut self, key: &'static str) -> Result<bool, String> {
+        match self.text(key).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(format!("{key} is neither true nor false")),
+        }
+    }
+
+    /// Where a secret is.
+    ///
+    /// # Errors
+    ///
+    /// If the setting is not a place: secrets do not stand in settings.
+    pub fn secret(&mut self, key: &'static str) -> Result<Option<Place>, String> {
+        let Some(text) = self.text(key) else { return Ok(None) };
+        Place::parse(&text).map(Some).ok_or_else(|| {
+            format!("{key} is where the secret is, not the secret: env:NAME, file:PATH, command:LINE or terminal")
+        })
+    }
+
+    /// Something that is no secret: itself, or where it is.
+    pub fn public(&mut self, key: &'static str) -> Option<Place> {
+        let text = self.text(key)?;
+        Some(Place::parse(&text).unwrap_or(Place::Here(text)))
+    }
+
+    /// Nothing more is asked for.
+    ///
+    /// # Errors
+    ///
+    /// If something is left.
+    pub fn end(mut self) -> Result<(), String> {
+        let Some((key, _)) = self.pairs.first() else { return Ok(()) };
+        self.asked.sort_unstable();
+        self.asked.dedup();
+        Err(format!("{} knows no {key}: {}", self.method, self.asked.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, Settings};
+
+    fn read(text: &str) -> Result<Settings, String> {
+        Settings::of_words(&text.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_setting_is_a_key_and_a_value() {
+        let mut settings = read("approle role-id=a=b secret_id=file:/s").expect("valid");
+        assert_eq!(settings.method(), "approle");
+        assert_eq!(settings.public("role_id"), Some(Place::Here("a=b".into())));
+        assert_eq!(settings.secret("secret_id"), Ok(Some(Place::File("/s".into()))));
+        assert_eq!(settings.text("mount"), None);
+        assert_eq!(settings.end(), Ok(()));
+        assert!(read("approle hunter2").expect_err("no pair").starts_with("word 1 behind approle"));
+        assert!(read("jwt role=a role=b").is_err());
+    }
+
+    #[test]
+    fn a_secret_is_never_a_setting_and_never_repeated() {
+        let mut settings = read("userpass password=hunter2 user=x").expect("pairs");
+        let error = settings.secret("password").expect_err("no place");
+        assert!(!error.contains("hunter2"), "{error}");
+        assert_eq!(settings.text("username"), None);
+        let error = settings.end().expect_err("a key that is not known");
+        assert_eq!(error, "userpass knows no user: password, username");
+    }
+}

@@ -1,0 +1,106 @@
+//! Credentials of this machine, read when a login needs them.
+//!
+//! Invariants: what is read is a secret from its first byte on; nothing is kept.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::env::Env;
+use super::fs::read_bytes;
+use super::http::Http;
+use crate::keyservice::vault::auth::{Place, Places, actions};
+use crate::keyservice::vault::settings::Tls;
+use crate::keyservice::vault::{Request, Transport};
+use crate::secret::{SecretText, Wiped};
+use crate::shown::Show;
+
+/// What is kept in files, variables, and by commands.
+pub struct Machine {
+    env: Arc<Env>,
+}
+
+impl Machine {
+    /// That of this process.
+    #[must_use]
+    pub fn new(env: Arc<Env>) -> Self {
+        Self { env }
+    }
+
+    /// Asks GitHub who this job is, with the bearer of the job. That server has nothing to do with Vault:
+    /// neither its certificates nor its proxy count there.
+    fn actions(&self, audience: &str) -> Result<SecretText, String> {
+        let missing = "is not set: the job needs `permissions: id-token: write`";
+        let variable =
+            |name: &'static str| self.env.text(name).ok_or_else(|| format!("{name} {missing}"));
+        let base = variable("ACTIONS_ID_TOKEN_REQUEST_URL")?;
+        let bearer = SecretText::new(variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?);
+        let bearer = SecretText::new(format!("bearer {}", bearer.expose_secret()));
+        let request = Request {
+            method: "GET",
+            url: &actions::url(&base, audience),
+            socket: None,
+            token: None,
+            namespace: None,
+            headers: &[("authorization", bearer)],
+            body: None,
+            timeout: Duration::from_secs(30),
+        };
+        let problem = |error: String| format!("the identity token of GitHub Actions: {error}");
+        let answer = Http::new(Tls::default(), None)
+            .send(&request)
+            .map_err(|error| problem(error.to_string()))?;
+        actions::token(&answer).map_err(problem)
+    }
+}
+
+impl Places for Machine {
+    fn read(&self, place: &Place) -> Result<SecretText, String> {
+        match place {
+            Place::Here(text) => Ok(SecretText::new(text.clone())),
+            Place::Terminal => Err("there is nobody to ask".to_owned()),
+            Place::Variable(name) => {
+                let value = self.env.named(name).ok_or_else(|| format!("{name} is not set"))?;
+                let text = value.into_string().map_err(|_| format!("{name} is not UTF-8"))?;
+                Ok(trimmed(text))
+            }
+            Place::File(path) => {
+                let path = Path::new(path);
+                let bytes = read_bytes(path);
+                let bytes =
+                    bytes.map(Wiped::from).map_err(|error| format!("{}: {error}", path.shown()))?;
+                text(&bytes).ok_or_else(|| format!("{}: is not text", path.shown()))
+            }
+            Place::Command(line) => run(line),
+            Place::Actions(audience) => self.actions(audience),
+        }
+    }
+}
+
+fn trimmed(text: String) -> SecretText {
+    let text = Wiped::from(text);
+    SecretText::new(text.trim().to_owned())
+}
+
+fn text(bytes: &[u8]) -> Option<SecretText> {
+    Some(SecretText::new(std::str::from_utf8(bytes).ok()?.trim().to_owned()))
+}
+
+/// What a command prints, run without a shell. It may ask the user, and tell why it fails.
+fn run(line: &str) -> Result<SecretText, String> {
+    let words = shlex::split(line).ok_or("command: its quotes do not match")?;
+    let (program, arguments) = words.split_first().ok_or("command: it is empty")?;
+    let shown = Path::new(program).shown();
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::inherit())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{shown} cannot be run: {error}"))?;
+    let printed = Wiped::from(output.stdout);
+    if !output.status.success() {
+        return Err(format!("{shown} failed: {}", output.status));
+    }
+    text(&printed).ok_or_else(|| format!("{shown} printed something that is not UTF-8"))
+}

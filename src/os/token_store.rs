@@ -1,0 +1,186 @@
+//! Where the programs of Vault and OpenBao keep a token: with a token helper, or in a file.
+//!
+//! Invariants: a file is replaced whole and is its owner's alone; a token goes to a helper over its
+//! standard input, never as a word.
+
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::env::Env;
+use super::fs::{Before, Job, ReadError, Swept, read_bytes, replace_all};
+use crate::keyservice::vault::Address;
+use crate::keyservice::vault::settings::{Names, TOKEN_FILE, TOKEN_PATH, find};
+use crate::secret::{SecretText, Wiped};
+use crate::shown::Show;
+
+/// Where a token is kept between runs.
+pub enum TokenStore {
+    /// A program that the configuration of `vault` or `bao` names.
+    Helper {
+        /// Its command line, for a shell.
+        line: String,
+        /// Where it is named.
+        config: PathBuf,
+    },
+    /// A file.
+    File(PathBuf),
+}
+
+const CONFIG_PATH: Names = Names { bao: "BAO_CONFIG_PATH", vault: "VAULT_CONFIG_PATH" };
+
+impl TokenStore {
+    /// That of this user. `None`: it is not known where a file would be.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration names a helper by what is no absolute path.
+    pub fn of(env: &Env) -> Result<Option<Self>, String> {
+        let setting = |names| {
+            let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
+            find(names, variable).map(|(_, path)| PathBuf::from(path))
+        };
+        let home = |name: &str| Some(env.home()?.join(name));
+        let configs = match setting(CONFIG_PATH) {
+            Some(path) => vec![path],
+            None => [".bao", ".vault"].into_iter().filter_map(home).collect(),
+        };
+        for config in configs {
+            // What else stands at its place (Ansible's folder of the same name) is passed over.
+            let Ok(bytes) = read_bytes(&config) else { continue };
+            let Ok(text) = String::from_utf8(bytes) else { continue };
+            if let Some(line) = token_helper(&text) {
+                if !Path::new(&line).is_absolute() {
+                    return Err(format!("{}: token_helper is no absolute path", config.shown()));
+                }
+                return Ok(Some(Self::Helper { line, config }));
+            }
+        }
+        let file = setting(TOKEN_PATH).or_else(|| setting(TOKEN_FILE));
+        Ok(file.or_else(|| home(".vault-token")).map(Self::File))
+    }
+
+    /// What it is called in messages.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Helper { line, .. } => format!("the token helper {}", Path::new(line).shown()),
+            Self::File(path) => path.shown().to_string(),
+        }
+    }
+
+    fn error(&self, problem: &str) -> String {
+        match self {
+            Self::Helper { config, .. } => {
+                format!("{}, which {} names: {problem}", self.shown(), config.shown())
+            }
+            Self::File(_) => format!("{}: {problem}", self.shown()),
+        }
+    }
+
+    /// What is kept, without the blanks around it; `None`: nothing.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn get(&self, server: &Address) -> Result<Option<SecretText>, String> {
+        let bytes = match self {
+            Self::Helper { line, .. } => {
+                run(line, "get", server, None).map_err(|problem| self.error(&problem))?
+            }
+            Self::File(path) => match read_bytes(path).map(Wiped::from) {
+                Ok(bytes) => bytes,
+                Err(ReadError::NotFound) => return Ok(None),
+                Err(error) => return Err(self.error(&error.to_string())),
+            },
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|_| self.error("is not text"))?.trim();
+        Ok((!text.is_empty()).then(|| SecretText::new(text.to_owned())))
+    }
+
+    /// Keeps a token.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be kept.
+    pub fn store(&self, server: &Address, token: &SecretText) -> Result<(), String> {
+        match self {
+            Self::Helper { line, .. } => {
+                run(line, "store", server, Some(token)).map_err(|problem| self.error(&problem))?;
+            }
+            Self::File(path) => {
+                // An old one keeps its mode, so that this is mended first.
+                if path.is_file() {
+                    std::fs::set_permissions(path, Permissions::from_mode(0o600))
+                        .map_err(|error| self.error(&error.to_string()))?;
+                }
+                let content = token.expose_secret().as_bytes();
+                let job = Job { path, content, before: Before::Anything, private: true };
+                let written = replace_all(&[job], &mut Swept::default()).pop();
+                let written = written.expect("one job has one result");
+                written.map(drop).map_err(|error| self.error(&error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps none.
+    ///
+    /// # Errors
+    ///
+    /// If what is kept cannot be removed.
+    pub fn erase(&self, server: &Address) -> Result<(), String> {
+        match self {
+            Self::Helper { line, .. } => {
+                run(line, "erase", server, None).map(drop).map_err(|problem| self.error(&problem))
+            }
+            Self::File(path) => match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(self.error(&error.to_string()))
+                }
+                Ok(()) | Err(_) => Ok(()),
+            },
+        }
+    }
+}
+
+/// The one key that such a configuration has, in HCL or JSON: `token_helper = "/path"`.
+fn token_helper(text: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| {
+        let line = line.trim().trim_start_matches('{').trim_start();
+        line.strip_prefix("token_helper").or_else(|| line.strip_prefix("\"token_helper\""))
+    })?;
+    let value = line.trim_start().strip_prefix(['=', ':'])?.trim_start().strip_prefix('"')?;
+    let (path, _) = value.split_once('"')?;
+    Some(path.to_owned())
+}
+
+/// Runs a token helper through the shell, the address in its environment: what it prints.
+fn run(
+    line: &str,
+    word: &str,
+    server: &Address,
+    input: Option<&SecretText>,
+) -> Result<Wiped<Vec<u8>>, String> {
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(format!("{line} {word}")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    for name in ["BAO_ADDR", "VAULT_ADDR"] {
+        command.env(name, server.to_string());
+    }
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
+        // One that does not read says so by how it ends.
+        let _ = pipe.write_all(input.expose_secret().as_bytes());
+    }
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    let printed = Wiped::from(output.stdout);
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let first = said.lines().next().unwrap_or_default().trim().to_owned();
+        return Err(format!("{}: {}", output.status, first.shown()));
+    }
+    Ok(printed)
+}
