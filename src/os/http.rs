@@ -1,4 +1,4 @@
-//! The network: carries requests to Vault servers.
+//! The network: carries requests to Vault servers, and to what tells a machine of a cloud who it is.
 //!
 //! Invariants: no client is built before a request is sent; no redirect is followed and nothing is
 //! repeated here; an address is connected to only when it is asked for.
@@ -18,6 +18,7 @@ use reqwest::{Certificate, Identity, Method, Proxy, Url, redirect, retry, tls};
 use zeroize::Zeroizing;
 
 use super::fs::read_bytes;
+use crate::keyservice::vault::auth::Way;
 use crate::keyservice::vault::settings::{self, Roots, Tls};
 use crate::keyservice::vault::{Answer, LARGEST, Request, Transport, TransportError, envelope};
 use crate::secret::{SecretText, Wiped, reserve};
@@ -27,6 +28,7 @@ use crate::shown::Show;
 pub struct Http {
     tls: Tls,
     proxy: Option<Arc<SecretText>>,
+    others: Option<Way>,
     start: Instant,
     /// One for each socket, each server of a name that is not its own, and those of this machine.
     clients: Mutex<HashMap<String, Client>>,
@@ -36,7 +38,13 @@ impl Http {
     /// A transport that secures connections so, over this proxy.
     #[must_use]
     pub fn new(tls: Tls, proxy: Option<Arc<SecretText>>) -> Self {
-        Self { tls, proxy, start: Instant::now(), clients: Mutex::default() }
+        Self { tls, proxy, others: None, start: Instant::now(), clients: Mutex::default() }
+    }
+
+    /// A transport to servers that are not Vault's: with what the system trusts, on this way.
+    #[must_use]
+    pub fn to_others(way: Way) -> Self {
+        Self { others: Some(way), ..Self::new(Tls::default(), None) }
     }
 
     fn client(&self, request: &Request<'_>, url: &Url) -> Result<Client, TransportError> {
@@ -85,6 +93,9 @@ impl Http {
             .tls_version_min(tls::Version::TLS_1_2)
             .connect_timeout(CONNECT)
             .timeout(None);
+        if self.others == Some(Way::Link) {
+            builder = builder.no_proxy();
+        }
         if let Some(proxy) = &self.proxy {
             let proxy =
                 Proxy::all(proxy.expose_secret()).map_err(|error| setting("the proxy", &error))?;
@@ -176,8 +187,10 @@ impl Transport for Http {
             host = Some(url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
             url.set_host(Some(name)).map_err(no_url)?;
         }
-        let mut builder =
-            client.request(method, url).timeout(request.timeout).header("X-Vault-Request", "true");
+        let mut builder = client.request(method, url).timeout(request.timeout);
+        if self.others.is_none() {
+            builder = builder.header("X-Vault-Request", "true");
+        }
         if let Some(host) = host {
             builder = builder.header(HOST, host);
         }
@@ -199,7 +212,11 @@ impl Transport for Http {
         }
         if let Some(body) = request.body {
             let body = bytes::Bytes::from_owner(Zeroizing::new(body.to_vec()));
-            builder = builder.header(CONTENT_TYPE, "application/json").body(body);
+            let own = request.headers.iter().any(|(name, _)| *name == "content-type");
+            if !own {
+                builder = builder.header(CONTENT_TYPE, "application/json");
+            }
+            builder = builder.body(body);
         }
         answer(builder.send().map_err(|error| failure(&error))?)
     }

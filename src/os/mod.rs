@@ -10,7 +10,11 @@
 pub mod auto_auth;
 #[cfg(feature = "vault")]
 pub mod browser;
+#[cfg(feature = "vault")]
+pub mod callback;
 pub mod clock;
+#[cfg(feature = "vault")]
+pub mod cloud;
 #[cfg(feature = "vault")]
 pub mod credentials;
 pub mod discover;

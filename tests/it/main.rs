@@ -13,6 +13,8 @@ mod hostile;
 mod interop;
 mod json;
 mod laws;
+#[cfg(all(feature = "cli", feature = "vault"))]
+mod login_cloud;
 mod malformed;
 mod openbao;
 mod properties;

@@ -24,7 +24,7 @@ pub(crate) use process::{Process, free_pair};
 pub(crate) use recorder::{Listener, Recorder};
 pub(crate) use script::{Answer, Script};
 #[cfg(all(feature = "cli", feature = "vault"))]
-pub(crate) use wire::Request;
+pub(crate) use wire::{Request, Response, send};
 
 /// How often a server is started anew when somebody else had its ports first.
 const TRIES: usize = 5;

@@ -213,7 +213,21 @@ impl Client {
         call: &Call<'_>,
         token: Option<&VaultToken>,
     ) -> Result<Answer, CallError> {
-        let end = self.transport.now().saturating_add(self.options.timeout);
+        self.call_within(call, token, self.options.timeout)
+    }
+
+    /// As [`Client::call_with`], in a time of its own: a person may have to do something first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    pub fn call_within(
+        &self,
+        call: &Call<'_>,
+        token: Option<&VaultToken>,
+        time: Duration,
+    ) -> Result<Answer, CallError> {
+        let end = self.transport.now().saturating_add(time);
         self.repeated(self.trusted(call)?, call, token, end)
     }
 

@@ -18,6 +18,13 @@ pub struct Refusal {
     pub texts: Vec<String>,
 }
 
+impl Refusal {
+    /// Whether one of its texts ends so.
+    pub(super) fn ends_in(&self, word: &str) -> bool {
+        self.texts.iter().any(|text| text.ends_with(word))
+    }
+}
+
 const NO_TEXT: &str = "the server says no more";
 
 /// The answer as JSON; of one without a body (204), null.

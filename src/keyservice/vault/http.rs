@@ -22,7 +22,7 @@ pub struct Request<'a> {
     pub namespace: Option<&'a str>,
     /// Other headers.
     pub headers: &'a [(&'a str, &'a SecretText)],
-    /// JSON.
+    /// JSON, unless a header says otherwise.
     pub body: Option<&'a [u8]>,
     /// For all of it, until the last byte of the answer.
     pub timeout: Duration,

@@ -35,10 +35,10 @@ impl Request {
     }
 }
 
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) headers: Headers,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: Vec<u8>,
 }
 
 /// The next request, or nothing where the client has closed the connection.
@@ -58,7 +58,7 @@ pub(super) fn read_request(
 }
 
 /// Sends one request over a connection of its own.
-pub(super) fn send(
+pub(crate) fn send(
     address: &str,
     method: &str,
     path: &str,

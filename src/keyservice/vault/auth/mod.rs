@@ -9,13 +9,27 @@
 
 pub mod actions;
 mod approle;
+mod aws;
+pub mod aws_keys;
+mod azure;
+mod escape;
+#[cfg(test)]
+mod fake;
+mod gcp;
+mod github;
 mod inline;
+mod kerberos;
 pub mod login;
+mod machine;
 mod mfa;
+mod oidc;
+mod okta;
 pub mod place;
+mod saml;
 mod session;
 pub mod sessions;
 pub mod settings;
+mod sigv4;
 pub mod sink;
 pub mod wrapping;
 
@@ -25,15 +39,24 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 pub use self::approle::AppRole;
+pub use self::aws::{AwsEc2, AwsIam};
+pub use self::azure::{Azure, AzurePlace, azure_place, azure_token};
+pub use self::gcp::{Gcp, gce_token, iam_token};
+pub use self::github::GitHub;
+pub use self::kerberos::{Kerberos, service_name};
 pub use self::login::{Form, Login, Plan};
+pub use self::machine::{Machine, Way};
+pub use self::oidc::{Door, Oidc, OidcBack, Page, Visit};
+pub use self::okta::{Okta, OktaProvider};
 pub use self::place::{Place, Places};
+pub use self::saml::Saml;
 pub use self::session::Session;
 pub use self::sessions::Sessions;
 pub use self::settings::Settings;
 
 use super::envelope::{self, Refusal};
 use super::{Address, Call, CallError, Client, Repeat, VaultToken};
-use crate::secret::{SecretText, reserve};
+use crate::secret::{SecretText, fill_random, reserve};
 
 /// Where to log in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -167,11 +190,28 @@ impl<'a> Desk<'a> {
         body: &[u8],
         headers: &[(&'static str, SecretText)],
     ) -> Result<Value, LoginError> {
+        self.post_within(path, body, headers, self.client.options().timeout)
+    }
+
+    /// As [`Desk::post`], of a login that somebody has to agree to elsewhere, which takes time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::post`].
+    pub fn post_within(
+        &self,
+        path: &str,
+        body: &[u8],
+        headers: &[(&'static str, SecretText)],
+        time: Duration,
+    ) -> Result<Value, LoginError> {
         let copy = |text: &SecretText| SecretText::new(text.expose_secret().to_owned());
         let mut all: Vec<_> = headers.iter().map(|(name, text)| (*name, copy(text))).collect();
         all.extend(self.mfa.iter().map(|text| ("x-vault-mfa", copy(text))));
         let path = format!("auth/{}/{path}", self.mount.path);
-        self.send(&self.line("POST", &path, Some(body), &all, Repeat::Unsent), None)
+        let body = Some(body).filter(|body| !body.is_empty());
+        let call = self.line("POST", &path, body, &all, Repeat::Unsent);
+        self.send(&call, None, time)
     }
 
     /// Reads what the method says of a login under way.
@@ -181,7 +221,17 @@ impl<'a> Desk<'a> {
     /// As [`Desk::post`].
     pub fn get(&self, path: &str) -> Result<Value, LoginError> {
         let path = format!("auth/{}/{path}", self.mount.path);
-        self.send(&self.line("GET", &path, None, &[], Repeat::Freely), None)
+        self.send_soon(&self.line("GET", &path, None, &[], Repeat::Freely), None)
+    }
+
+    /// Reads with what is good for one time: a code in the query.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::post`].
+    pub fn get_once(&self, path: &str) -> Result<Value, LoginError> {
+        let path = format!("auth/{}/{path}", self.mount.path);
+        self.send_soon(&self.line("GET", &path, None, &[], Repeat::Unsent), None)
     }
 
     /// Makes a call to another path of the server, in the namespace of the mount.
@@ -197,7 +247,7 @@ impl<'a> Desk<'a> {
         token: Option<&VaultToken>,
         repeat: Repeat,
     ) -> Result<Value, LoginError> {
-        self.send(&self.line(method, path, body, &[], repeat), token)
+        self.send_soon(&self.line(method, path, body, &[], repeat), token)
     }
 
     /// Asks who the login in these headers is.
@@ -207,7 +257,7 @@ impl<'a> Desk<'a> {
     /// As [`Desk::post`].
     pub fn look(&self, headers: &[(&'static str, SecretText)]) -> Result<Value, LoginError> {
         let path = "auth/token/lookup-self";
-        self.send(&self.line("GET", path, None, headers, Repeat::Unsent), None)
+        self.send_soon(&self.line("GET", path, None, headers, Repeat::Unsent), None)
     }
 
     fn line<'c>(
@@ -222,8 +272,17 @@ impl<'a> Desk<'a> {
         Call { server, method, path, body, headers, namespace, repeat }
     }
 
-    fn send(&self, call: &Call<'_>, token: Option<&VaultToken>) -> Result<Value, LoginError> {
-        let answer = self.client.call_with(call, token)?;
+    fn send_soon(&self, call: &Call<'_>, token: Option<&VaultToken>) -> Result<Value, LoginError> {
+        self.send(call, token, self.client.options().timeout)
+    }
+
+    fn send(
+        &self,
+        call: &Call<'_>,
+        token: Option<&VaultToken>,
+        time: Duration,
+    ) -> Result<Value, LoginError> {
+        let answer = self.client.call_within(call, token, time)?;
         envelope::read(&answer).map_err(|refusal| {
             let hint = self.hint(&refusal);
             LoginError::Refused { refusal, hint }
@@ -261,6 +320,26 @@ pub fn body(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     }
     put("}");
     body
+}
+
+/// Twenty letters and digits that nobody can guess.
+///
+/// # Errors
+///
+/// If the system has no random numbers.
+pub(crate) fn nonce() -> Result<String, LoginError> {
+    const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut nonce = String::new();
+    while nonce.len() < 20 {
+        let mut random = [0; 32];
+        fill_random(&mut random)
+            .map_err(|_| LoginError::Setting("the system has no random numbers".to_owned()))?;
+        // Those above the last multiple of 62 would favour some.
+        let fair = random.iter().filter(|byte| **byte < 248);
+        let digits = fair.map(|byte| char::from(DIGITS[usize::from(*byte) % DIGITS.len()]));
+        nonce.extend(digits.take(20 - nonce.len()));
+    }
+    Ok(nonce)
 }
 
 /// How long a server may take to be asked again while a person does something elsewhere.
