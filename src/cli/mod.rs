@@ -74,6 +74,7 @@ use self::context::{Ctx, GlobalArgs};
 use self::error::{Error, Voice};
 use self::exit::Exit;
 use self::output::Output;
+use crate::os::core_file;
 use crate::os::env::Env;
 
 /// Seals the values inside YAML, JSON and TOML files, byte for byte, in the SOPS file format
@@ -125,6 +126,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(words: impl Iterator<Item = OsString>) -> Exit {
+    core_file::none();
     let env = Env::of_process();
     let out = Output::new(&env, Voice::Waxseal);
     let words: Vec<OsString> = words.collect();

@@ -15,6 +15,7 @@ pub mod callback;
 pub mod clock;
 #[cfg(feature = "vault")]
 pub mod cloud;
+pub mod core_file;
 #[cfg(feature = "vault")]
 pub mod credentials;
 pub mod discover;

@@ -105,7 +105,10 @@ impl VaultKeys {
         let mut parts: Vec<&[Item]> = vec![items];
         let mut results = Vec::with_capacity(items.len());
         while let Some(part) = parts.pop() {
-            match self.send_part(target, part) {
+            // What a fault in one item stops is looked for by halves, not by patience.
+            let halved = part.len() < items.len() && target.operation == Operation::Rewrap;
+            let repeat = if halved { Repeat::Unsent } else { Repeat::Freely };
+            match self.send_part(target, part, repeat) {
                 Ok(part) => {
                     let explained = |text| refusal::of_item(target.operation, text);
                     results.extend(part.into_iter().map(|it| it.map_err(explained)));
@@ -126,15 +129,17 @@ impl VaultKeys {
         &self,
         target: &Target,
         items: &[Item],
+        repeat: Repeat,
     ) -> Result<Vec<Result<SecretText, String>>, Failed> {
         let body = transit::body(target.operation, items);
-        let answer = self.call(target, "POST", &target.path(), Some(&body)).map_err(|error| {
-            let failed = refusal::of_call(&error);
-            match error {
-                CallError::Transport(TransportError::TooLong) => Failed::TooMuch(failed),
-                _ => Failed::Error(failed),
-            }
-        })?;
+        let answer =
+            self.call(target, "POST", &target.path(), Some(&body), repeat).map_err(|error| {
+                let failed = refusal::of_call(&error);
+                match error {
+                    CallError::Transport(TransportError::TooLong) => Failed::TooMuch(failed),
+                    _ => Failed::Error(failed),
+                }
+            })?;
         let status = answer.status;
         match transit::results(target.operation, items.len(), answer.body) {
             Ok(results) => Ok(results),
@@ -152,19 +157,13 @@ impl VaultKeys {
         method: &'static str,
         path: &str,
         body: Option<&[u8]>,
+        repeat: Repeat,
     ) -> Result<Answer, CallError> {
         // SOPS has the namespace in the path; then it is not sent a second time.
         let namespace = self.client.options().namespace.as_deref();
         let namespace = namespace.filter(|namespace| !target.is_below(namespace));
-        let call = Call {
-            server: &target.server,
-            method,
-            path,
-            body,
-            headers: &[],
-            namespace,
-            repeat: Repeat::Freely,
-        };
+        let call =
+            Call { server: &target.server, method, path, body, headers: &[], namespace, repeat };
         self.client.call(&call)
     }
 }

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::transit::{self, AnswerError, Item, Operation};
-use super::{Target, VaultKeys, damage, envelope, refusal};
+use super::{Repeat, Target, VaultKeys, damage, envelope, refusal};
 use crate::keys::MasterKey;
 use crate::keyservice::KeyError;
 use crate::secret::SecretText;
@@ -32,7 +32,7 @@ impl VaultKeys {
         let Some((key, _)) = wrapped.first() else { return Err(refusal::no_result()) };
         let target = target(key)?;
         let path = format!("{}/keys/{}", target.engine_path, target.key_name);
-        let answer = self.call(&target, "GET", &path, None);
+        let answer = self.call(&target, "GET", &path, None, Repeat::Freely);
         let answer = answer.map_err(|error| refusal::of_call(&error))?;
         if answer.status == 403 {
             return self.newest_of(wrapped);

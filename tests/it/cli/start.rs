@@ -139,3 +139,18 @@ fn what_cannot_be_understood_is_no_data() {
         assert!(!run.stderr.is_empty());
     }
 }
+
+#[test]
+fn no_file_of_the_memory_is_written_when_the_program_is_ended() {
+    let sandbox = Sandbox::new().editor("ulimit -S -c > limit");
+    sandbox.sealed("a.yaml", "a: one\n");
+    let run = |line: &str| {
+        let mut command = sandbox.command("sh");
+        command.args(["-c", line]).env("WAXSEAL", env!("CARGO_BIN_EXE_waxseal"));
+        let done = command.output().expect("runs");
+        String::from_utf8(done.stdout).expect("text")
+    };
+    // As much as this machine allows anybody.
+    let most = run("ulimit -S -c $(ulimit -H -c); ulimit -S -c; \"$WAXSEAL\" edit a.yaml");
+    assert_eq!(sandbox.read("limit"), "0\n", "of {most}");
+}
