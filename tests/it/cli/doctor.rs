@@ -36,7 +36,7 @@ fn what_is_well_is_told_for_people_and_for_scripts() {
         "  .sops.yaml (found from here upwards)",
         "  VAULT_TOKEN: set",
         &format!("  VAULT_ADDR: {}", bao.address()),
-        "  token of VAULT_TOKEN: alive, 59 minutes left",
+        "  token of VAULT_TOKEN: alive, ",
         &format!("  {uri}: may encrypt, decrypt; may not rewrap, read the key"),
         "  a.yaml: can be opened",
         &format!("    hc_vault {uri}: opens it"),
