@@ -44,7 +44,7 @@ pub mod os;
 pub mod path;
 pub mod policy;
 pub mod secret;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "vault"))]
 mod shown;
 pub mod text;
 pub mod timestamp;

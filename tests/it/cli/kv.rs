@@ -259,6 +259,7 @@ fn a_deleted_secret_is_told_and_can_be_published_anew() {
     let said = pull(&["--version", "7"]).fails(1);
     assert!(said.contains("there is no version 7"), "{said}");
     assert_eq!(sandbox.read("a.yaml"), sealed);
+    pull(&["--version", "0"]).fails(1);
     pull(&["--version", "1"]).ok();
     assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: 1\n");
     sandbox.run(&["publish", "-y", "a.yaml"]).ok();
@@ -472,6 +473,79 @@ fn the_question_is_the_one_of_sops() {
     assert_eq!(held(bao, &format!("{mount}/data/app/a")), "{\"a\":1}");
     // What is there already is not asked about.
     assert_eq!(sandbox.run(&["publish", "a.yaml"]).ok(), "");
+}
+
+#[test]
+fn what_was_done_is_told_to_a_terminal_only() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let sandbox = user(bao.address(), &rule(&mount, 2)).with("NO_COLOR", "1");
+    sandbox.sealed("a.yaml", "a: 1\n");
+    let place = format!("{}/v1/{mount}/data/app/a", bao.address());
+    for expected in [
+        format!("note: a.yaml: written to {place}, version 1\r\n"),
+        format!("note: a.yaml: {place} holds these values already\r\n"),
+    ] {
+        assert_eq!(end(sandbox.at_terminal("publish -y a.yaml")), (expected, 0));
+    }
+    let said = end(sandbox.at_terminal("pull a.yaml"));
+    assert_eq!(said, ("note: a.yaml: holds these values already\r\n".to_owned(), 0));
+}
+
+#[test]
+fn a_binary_envelope_of_sops_is_published_as_its_content() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let sandbox = user(bao.address(), &rule(&mount, 2));
+    sandbox.write("a.toml", "a = 1 # one\n");
+    sops(&sandbox, &["encrypt", "-i", "a.toml"]).expect("sops is brought").ok();
+    let path = format!("{mount}/data/app/a");
+    sandbox.run(&["publish", "-y", "a.toml"]).ok();
+    let ours = held(bao, &path);
+    assert_eq!(ours, "{\"data\":\"a = 1 # one\\n\"}");
+    bao.ask("DELETE", &path, None);
+    assert_eq!(sops(&sandbox, &["publish", "-y", "a.toml"]).expect("there").code, Some(0));
+    assert_eq!(held(bao, &path), ours);
+    let sealed = sandbox.read("a.toml");
+    sandbox.run(&["pull", "a.toml"]).fails(1);
+    assert_eq!(sandbox.read("a.toml"), sealed);
+}
+
+#[test]
+fn answers_that_are_wrong_write_nothing_anywhere() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    type Wrong = fn(&crate::openbao::Request) -> Answer;
+    let cases: [(Wrong, &str); 7] = [
+        (|_| Answer::new(200, "<html>"), "the answer holds something else than a secret"),
+        (|_| Answer::json(200, &json!({ "data": {} })), "something else than a secret"),
+        (
+            |_| {
+                Answer::json(200, &json!({ "data": { "data": [1], "metadata": { "version": 1 } } }))
+            },
+            "something else than a secret",
+        ),
+        (|_| Answer::new(404, "<html>"), "the answer is not JSON (404)"),
+        (|_| Answer::json(404, &json!({ "errors": ["no handler"] })), "no handler (404)"),
+        (|_| Answer::json(503, &json!({ "errors": ["Vault is sealed"] })), "sealed (503)"),
+        (|_| Answer::hang_up(), "the connection broke"),
+    ];
+    for (wrong, expected) in cases {
+        let script = Script::start(move |request| match request.path.contains("/data/") {
+            true => wrong(request),
+            false => Answer::from_server(bao.address(), request),
+        });
+        let sandbox = user(&script.address(), &rule(&mount, 2));
+        sandbox.sealed("a.yaml", "a: 1\n");
+        let sealed = sandbox.read("a.yaml");
+        for words in [&["publish", "-y", "a.yaml"][..], &["pull", "a.yaml"], &["pull", "b.yaml"]] {
+            let said = sandbox.run(words).fails(1).replace("\n      | ", " ");
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+        assert_eq!(sandbox.read("a.yaml"), sealed);
+        assert!(!sandbox.path("b.yaml").exists());
+        assert_eq!(bao.call("GET", &format!("{mount}/data/app/a"), Some("root"), None).0, 404);
+    }
 }
 
 #[test]
