@@ -120,6 +120,29 @@ fn sops_writes_the_same_to_the_same_place() {
 }
 
 #[test]
+fn sops_and_waxseal_read_files_as_the_same_values() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let sandbox = user(bao.address(), &rule(&mount, 2));
+    let path = format!("{mount}/data/app/a");
+    for plain in [
+        "x: &x {k: 1}\ny:\n    <<: *x\n    l: 2\n",
+        "t: 2020-01-02T03:04:05.123456789+02:00\nd: 2020-01-02\ns: '2020-01-02'\n",
+        "a: 1\n---\nb: 2\n",
+        "n: ~\nf: 1.0\ng: 1e100\nb: !!binary aGVsbG8=\nl: 1234567.891\ny: yes\no: 0777\nh: 0x1F\n",
+        "open_unencrypted: 1\nempty: ''\nlist: [[], [1, [2]]]\n",
+        "k: |\n    two\n    lines\nf: >\n    folded\n    text\n",
+    ] {
+        sandbox.sealed("a.yaml", plain);
+        sandbox.run(&["publish", "-y", "a.yaml"]).ok();
+        let ours = held(bao, &path);
+        bao.ask("DELETE", &path, None);
+        assert_eq!(sops(&sandbox, &["publish", "-y", "a.yaml"]).expect("there").code, Some(0));
+        assert_eq!(ours, held(bao, &path), "{plain}");
+    }
+}
+
+#[test]
 fn numbers_keep_their_digits_or_are_not_written() {
     let Some(bao) = Bao::start() else { return };
     let digits = "123456789012345678901234567890";
