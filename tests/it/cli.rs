@@ -24,6 +24,8 @@ mod keys;
 mod kv;
 mod mistakes;
 mod peers;
+#[cfg(feature = "vault")]
+mod pull;
 mod put_back;
 mod readme;
 mod review;
