@@ -45,7 +45,6 @@ pub mod path;
 pub mod policy;
 pub mod secret;
 #[cfg(any(feature = "cli", feature = "vault"))]
-#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "names are shown by the program"))]
 mod shown;
 pub mod text;
 pub mod timestamp;

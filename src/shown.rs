@@ -56,6 +56,7 @@ pub(crate) fn holds_private_key(text: &str) -> bool {
 }
 
 /// What to say of a private key in the place of a path.
+#[cfg(feature = "cli")]
 pub(crate) const MISPLACED: &str =
     "a private key stands where a path is expected: SOPS_AGE_KEY takes age identities themselves";
 

@@ -53,7 +53,7 @@ pub fn take(doc: &Document, values: &Value, prune: Prune) -> Result<Taken, TakeE
         return Err(at_root(ParseError::at(doc.text(), start, problem).into()));
     }
     let mut taken = Taken { text: doc.text().to_owned(), changed: Vec::new(), gone: Vec::new() };
-    let mut stay = HashSet::new();
+    let (mut stay, mut known) = (HashSet::new(), HashSet::new());
     // Who changes what has an anchor changes what aliases stand for: those that still differ are next.
     for _ in 0..ROUNDS {
         let doc = parse(&taken.text, doc)?;
@@ -65,6 +65,14 @@ pub fn take(doc: &Document, values: &Value, prune: Prune) -> Result<Taken, TakeE
         }
         if found.changes.is_empty() {
             return Ok(taken);
+        }
+        let mut simple = found.places;
+        simple.retain(|(at, _, value)| is_simple(&doc, *at, value));
+        if let Some(text) = scalars_at_once(&doc, &mut simple) {
+            taken.text = text;
+            let paths = simple.into_iter().map(|(_, path, _)| path);
+            taken.changed.extend(paths.filter(|path| known.insert(path.clone())));
+            continue;
         }
         let first = found.changes.iter().any(|change| !matches!(change, Change::Alias(..)));
         for change in found.changes {
@@ -81,7 +89,7 @@ pub fn take(doc: &Document, values: &Value, prune: Prune) -> Result<Taken, TakeE
                 }
             };
             taken.text = made.map_err(|source| TakeError { path: path.clone(), source })?;
-            if !taken.changed.contains(&path) {
+            if known.insert(path.clone()) {
                 taken.changed.push(path);
             }
         }
@@ -100,6 +108,51 @@ fn at_root(source: FileError) -> TakeError {
 
 fn parse(text: &str, like: &Document) -> Result<Document, TakeError> {
     Document::parse(text.to_owned(), like.format()).map_err(|error| at_root(error.into()))
+}
+
+/// The text with all these scalars in the place of others, in one step: a step for each takes a time that
+/// grows with the square of their number. `None`: it is not that simple, or there is no need.
+fn scalars_at_once(doc: &Document, places: &mut [(NodeId, KeyPath, &Value)]) -> Option<String> {
+    if places.len() < 2 {
+        return None;
+    }
+    let mut edits = Edits::new();
+    let mut edited = HashSet::new();
+    places.sort_by_key(|(at, _, _)| *at);
+    for (at, _, value) in places.iter() {
+        let Tree::Scalar(scalar) = value.to_tree() else { return None };
+        edits.push_with(doc.node(*at).span(), |out| doc.write_scalar(*at, &scalar, out));
+        edited.insert(*at);
+    }
+    let new = Document::parse(edits.apply(doc.text()), doc.format()).ok()?;
+    let same = |id: NodeId| {
+        let (old, now) = (doc.node(id), new.node(id));
+        old.kind() == now.kind()
+            && old.parent() == now.parent()
+            && (old.kind() != NodeKind::Scalar
+                || edited.contains(&id)
+                || doc.source(id) == new.source(id))
+    };
+    let as_before = doc.nodes().len() == new.nodes().len() && doc.ids().all(same);
+    let there = |(at, _, value): &(NodeId, KeyPath, &Value)| {
+        Value::of_node(&new, *at).is_ok_and(|there| there.same(value))
+    };
+    (as_before && places.iter().all(there)).then(|| new.into_text())
+}
+
+/// Whether a value takes the place of a scalar as it is written canonically.
+fn is_simple(doc: &Document, at: NodeId, value: &Value) -> bool {
+    let scalar = |at| doc.scalar(at).ok();
+    let old = Some(at).filter(|&at| doc.node(at).kind() == NodeKind::Scalar).and_then(scalar);
+    let old = old.is_some_and(|old| old.kind != ScalarType::Null && old.text().is_some());
+    old && match value {
+        Value::Bool(_) | Value::Text(_) => true,
+        Value::Number(number) => match value.to_tree() {
+            Tree::Scalar(scalar) => scalar.text() == Some(number),
+            Tree::Map(_) | Tree::List(_) => false,
+        },
+        Value::Null | Value::List(_) | Value::Map(_) => false,
+    }
 }
 
 /// The text with this value at this place, its numbers with all their digits.
@@ -197,13 +250,16 @@ enum Change<'v> {
 /// What differs.
 struct Found<'v> {
     changes: Vec<Change<'v>>,
+    /// The values that are there and become others.
+    places: Vec<(NodeId, KeyPath, &'v Value)>,
     gone: Vec<KeyPath>,
     prune: Prune,
 }
 
 impl<'v> Found<'v> {
     fn of(doc: &Document, values: &'v Value, prune: Prune) -> Result<Self, FileError> {
-        let mut found = Self { changes: Vec::new(), gone: Vec::new(), prune };
+        let (changes, places, gone) = (Vec::new(), Vec::new(), Vec::new());
+        let mut found = Self { changes, places, gone, prune };
         match (doc.value_of(NodeId::FIRST), values) {
             (Some(root), values) => found.compare(doc, root, values, &mut KeyPath::default())?,
             (None, Value::Map(entries)) => {
@@ -270,7 +326,10 @@ impl<'v> Found<'v> {
                 }
             }
             (NodeKind::Alias, value) => self.changes.push(Change::Alias(path.clone(), value)),
-            (_, value) => self.changes.push(Change::Set(path.clone(), value)),
+            (_, value) => {
+                self.places.push((at, path.clone(), value));
+                self.changes.push(Change::Set(path.clone(), value));
+            }
         }
         Ok(())
     }
@@ -350,6 +409,23 @@ mod tests {
         let values = Value::parse(&json).expect("a map");
         let new = write_values(&values, Format::Yaml).expect("fits");
         assert_eq!(new, format!("a: {digits}\nb:\n    - 1.50\n    - c: -{digits}.5\n"));
+    }
+
+    #[test]
+    fn many_values_change_in_little_time() {
+        const MANY: usize = 20_000;
+        let text = |value: &str| -> String {
+            (0..MANY).map(|index| format!("k{index}: '{value}' # {index}\n")).collect()
+        };
+        let json: Vec<String> = (0..MANY).map(|index| format!("\"k{index}\":\"new\"")).collect();
+        // A step for each takes minutes.
+        yaml(&text("old"), &format!("{{{}}}", json.join(",")), &text("new"));
+        // Beside those that are not that simple.
+        yaml(
+            "a: &x 1\nb: *x\nc: !!int 1\nd: |\n    t\ne: 1\nf: []\n",
+            r#"{"a":2,"b":3,"c":"x","d":"u","e":1.50,"f":[1]}"#,
+            "a: &x 2\nb: 3\nc: x\nd: |-\n    u\ne: 1.50\nf: [1]\n",
+        );
     }
 
     #[test]

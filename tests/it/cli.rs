@@ -31,6 +31,8 @@ mod mistakes;
 #[cfg(feature = "vault")]
 mod moving;
 mod peers;
+#[cfg(feature = "vault")]
+mod pull;
 mod put_back;
 mod readme;
 #[cfg(feature = "vault")]

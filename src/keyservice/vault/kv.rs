@@ -243,8 +243,12 @@ impl Place {
             return Some(Secret::There { json, version: None });
         }
         let version = doc.source(at(&["data", "metadata", "version"])?).parse().ok()?;
-        if let Some(json) = at(&["data", "data"]).and_then(map) {
-            return (status == 200).then_some(Secret::There { json, version: Some(version) });
+        let data = at(&["data", "data"])?;
+        if status == 200 {
+            return Some(Secret::There { json: map(data)?, version: Some(version) });
+        }
+        if doc.source(data) != "null" {
+            return None;
         }
         let destroyed = at(&["data", "metadata", "destroyed"]);
         let destroyed = destroyed.is_some_and(|at| doc.source(at) == "true");

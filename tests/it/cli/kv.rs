@@ -1,14 +1,14 @@
-//! Key-value engines of a real OpenBao: what `publish` writes there and `pull` takes from there.
+//! Key-value engines of a real OpenBao: what `publish` writes there, and what stops it.
 
 use serde_json::{Value, json};
 
+use super::Sandbox;
 use super::peers::sops;
 use super::terminal::end;
-use super::{Sandbox, tokens};
 use crate::openbao::{Answer, Bao, Listener, Recorder, Script};
 
 /// A user of the server at this address with an age identity and these destination rules.
-fn user(address: &str, rules: &str) -> Sandbox {
+pub(super) fn user(address: &str, rules: &str) -> Sandbox {
     let sandbox = Sandbox::new()
         .with("VAULT_ADDR", address)
         .with("VAULT_TOKEN", "root")
@@ -18,7 +18,7 @@ fn user(address: &str, rules: &str) -> Sandbox {
     sandbox
 }
 
-fn rule(mount: &str, version: u8) -> String {
+pub(super) fn rule(mount: &str, version: u8) -> String {
     format!(
         "  - vault_path: app\n    vault_kv_mount_name: {mount}\n    vault_kv_version: {version}\n    omit_extensions: true\n"
     )
@@ -26,7 +26,7 @@ fn rule(mount: &str, version: u8) -> String {
 
 /// What a secret holds, byte for byte.
 #[track_caller]
-fn held(bao: &Bao, path: &str) -> String {
+pub(super) fn held(bao: &Bao, path: &str) -> String {
     let raw = bao.raw(path);
     let data = raw.split_once("\"data\":").expect("data").1;
     let data = data.strip_prefix("{\"data\":").unwrap_or(data);
@@ -35,7 +35,7 @@ fn held(bao: &Bao, path: &str) -> String {
     data[..end].to_owned()
 }
 
-fn version(bao: &Bao, mount: &str, secret: &str) -> Value {
+pub(super) fn version(bao: &Bao, mount: &str, secret: &str) -> Value {
     bao.ask("GET", &format!("{mount}/metadata/{secret}"), None)["data"]["current_version"].clone()
 }
 
@@ -120,6 +120,30 @@ fn sops_writes_the_same_to_the_same_place() {
 }
 
 #[test]
+fn sops_and_waxseal_read_files_as_the_same_values() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let sandbox = user(bao.address(), &rule(&mount, 2));
+    let path = format!("{mount}/data/app/a");
+    for plain in [
+        "x: &x {k: 1}\ny:\n    <<: *x\n    l: 2\n",
+        "t: 2020-01-02T03:04:05.123456789+02:00\nd: 2020-01-02\ns: '2020-01-02'\n",
+        "a: 1\n---\nb: 2\n",
+        "n: ~\nf: 1.0\ng: 1e100\nb: !!binary aGVsbG8=\nl: 1234567.891\ny: yes\no: 0777\nh: 0x1F\n",
+        // Of an empty list in a list sops makes null.
+        "open_unencrypted: 1\nempty: ''\nlist: [[1, [2]], x]\n",
+        "k: |\n    two\n    lines\nf: >\n    folded\n    text\n",
+    ] {
+        sandbox.sealed("a.yaml", plain);
+        sandbox.run(&["publish", "-y", "a.yaml"]).ok();
+        let ours = held(bao, &path);
+        bao.ask("DELETE", &path, None);
+        assert_eq!(sops(&sandbox, &["publish", "-y", "a.yaml"]).expect("there").code, Some(0));
+        assert_eq!(ours, held(bao, &path), "{plain}");
+    }
+}
+
+#[test]
 fn numbers_keep_their_digits_or_are_not_written() {
     let Some(bao) = Bao::start() else { return };
     let digits = "123456789012345678901234567890";
@@ -148,24 +172,6 @@ fn numbers_keep_their_digits_or_are_not_written() {
     let said = sandbox.run(&["publish", "-y", "a.yaml"]).fails(4);
     assert!(said.contains("[\"a\"] is a number that a key-value engine of version 2"), "{said}");
     assert_eq!(bao.call("GET", &format!("{two}/data/app/a"), Some("root"), None).0, 404);
-}
-
-#[test]
-fn bytes_go_as_base64_and_come_back_as_bytes() {
-    let Some(bao) = Bao::start() else { return };
-    let mount = bao.kv_in("", 2);
-    let sandbox = user(bao.address(), &rule(&mount, 2));
-    sandbox.sealed("a.yaml", "k: !!binary /wD+\nt: !!binary aGk=\n");
-    sandbox.run(&["publish", "-y", "a.yaml"]).ok();
-    assert_eq!(held(bao, &format!("{mount}/data/app/a")), "{\"k\":\"/wD+\",\"t\":\"hi\"}");
-    let sealed = sandbox.read("a.yaml");
-    sandbox.run(&["pull", "a.yaml", "--from", &format!("{mount}/app/a")]).ok();
-    assert_eq!(sandbox.read("a.yaml"), sealed);
-    let other = json!({ "data": { "k": "/wD/", "t": "hi" } });
-    bao.ask("POST", &format!("{mount}/data/app/a"), Some(other));
-    sandbox.run(&["pull", "a.yaml", "--from", &format!("{mount}/app/a")]).ok();
-    let plain = sandbox.run(&["decrypt", "a.yaml"]).ok();
-    assert_eq!(plain, "k: !!binary /wD/\nt: !!binary aGk=\n");
 }
 
 #[test]
@@ -234,118 +240,6 @@ fn a_write_whose_answer_is_lost_is_made_once() {
             assert_eq!(sent, 1);
         }
     }
-}
-
-#[test]
-fn a_deleted_secret_is_told_and_can_be_published_anew() {
-    let Some(bao) = Bao::start() else { return };
-    let mount = bao.kv_in("", 2);
-    let sandbox = user(bao.address(), &rule(&mount, 2));
-    sandbox.sealed("a.yaml", "a: 1\n");
-    sandbox.run(&["publish", "-y", "a.yaml"]).ok();
-    sandbox.run(&["set", "a.yaml", "[\"a\"]", "2"]).ok();
-    sandbox.run(&["publish", "-y", "a.yaml"]).ok();
-    bao.ask("DELETE", &format!("{mount}/data/app/a"), None);
-    let sealed = sandbox.read("a.yaml");
-    let pull = |words: &[&str]| {
-        let from = format!("{mount}/app/a");
-        sandbox.run(&[&["pull", "a.yaml", "--from", &from], words].concat())
-    };
-    let said = pull(&[]).fails(1);
-    assert!(said.contains("version 2 was deleted") && said.contains("--version"), "{said}");
-    bao.ask("PUT", &format!("{mount}/destroy/app/a"), Some(json!({ "versions": [2] })));
-    let said = pull(&["--version", "2"]).fails(1);
-    assert!(said.contains("version 2 was destroyed"), "{said}");
-    let said = pull(&["--version", "7"]).fails(1);
-    assert!(said.contains("there is no version 7"), "{said}");
-    assert_eq!(sandbox.read("a.yaml"), sealed);
-    pull(&["--version", "1"]).ok();
-    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: 1\n");
-    sandbox.run(&["publish", "-y", "a.yaml"]).ok();
-    assert_eq!(version(bao, &mount, "app/a"), 3);
-}
-
-#[test]
-fn a_pull_keeps_the_shape_of_the_file() {
-    let Some(bao) = Bao::start() else { return };
-    for kind in [1, 2] {
-        let mount = bao.kv_in("", kind);
-        let sandbox = user(bao.address(), &rule(&mount, kind));
-        let plain =
-            "# who\nuser: 'me' # why\nold: x\nlist:\n  - one\n  # second\n  - two\nd: 2020-01-02\n";
-        sandbox.sealed("a.yaml", plain);
-        sandbox.run(&["publish", "-y", "a.yaml"]).ok();
-        let sealed = sandbox.read("a.yaml");
-        sandbox.run(&["pull", "a.yaml"]).ok();
-        let from = format!("{mount}/app/a");
-        sandbox.run(&["pull", "a.yaml", "--from", &from]).ok();
-        assert_eq!(sandbox.read("a.yaml"), sealed, "nothing changed");
-
-        let data = if kind == 2 { "data/" } else { "" };
-        let values = json!({ "user": "me", "list": ["one", "2"], "new": { "k": [true] }, "d": "2020-01-02T00:00:00Z" });
-        let body = if kind == 2 { json!({ "data": values }) } else { values };
-        bao.ask("POST", &format!("{mount}/{data}app/a"), Some(body));
-        sandbox.run(&["pull", "a.yaml", "--from", &from]).ok();
-        let expected = plain.replace("two", "\"2\"") + "new:\n  k:\n    - true\n";
-        assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), expected);
-        assert_eq!(sandbox.run(&["verify", "a.yaml"]).ok(), "a.yaml: sealed\n");
-        let (before, now) = (sealed.clone(), sandbox.read("a.yaml"));
-        let kept = tokens(&before).iter().filter(|it| tokens(&now).contains(it)).count();
-        // All but the second item and the MAC.
-        assert_eq!(kept, tokens(&before).len() - 2);
-        sandbox.run(&["pull", "--prune", "a.yaml", "--from", &from]).ok();
-        assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), expected.replace("old: x\n", ""));
-    }
-}
-
-#[test]
-fn a_pull_by_the_rule_makes_a_file_and_names_what_it_keeps() {
-    let Some(bao) = Bao::start() else { return };
-    let mount = bao.kv_in("", 2);
-    let rules = format!("  - {{vault_path: app, vault_kv_mount_name: {mount}}}\n");
-    let sandbox = user(bao.address(), &rules).with("NO_COLOR", "1");
-    let body = json!({ "data": { "b": { "c": "x" }, "a": 5 } });
-    for file in ["n.yaml", "n.json", "n.toml"] {
-        bao.ask("POST", &format!("{mount}/data/app/{file}"), Some(body.clone()));
-        sandbox.run(&["pull", file]).ok();
-        assert_eq!(sandbox.run(&["verify", file]).ok(), format!("{file}: sealed\n"));
-        let value = sandbox.run(&["decrypt", "--extract", "[\"b\"][\"c\"]", file]).ok();
-        assert_eq!(value, "x");
-    }
-    sandbox.run(&["set", "n.yaml", "[\"b\"][\"mine\"]", "1"]).ok();
-    let (said, code) = end(sandbox.at_terminal("pull n.yaml"));
-    assert_eq!(code, 0);
-    assert!(said.contains("does not have [\"b\"][\"mine\"]: kept"), "{said}");
-    let said = sandbox.run(&["pull", "none.yaml"]).fails(1);
-    assert!(said.contains("there is no such secret"), "{said}");
-    assert!(!sandbox.path("none.yaml").exists());
-}
-
-#[test]
-fn what_the_rule_would_leave_in_the_open_is_not_put_there() {
-    let Some(bao) = Bao::start() else { return };
-    let mount = bao.kv_in("", 2);
-    let sandbox = user(bao.address(), &rule(&mount, 2));
-    let config = sandbox.read(".sops.yaml");
-    let config =
-        config.replace("destination_rules", "      encrypted_regex: ^pass\ndestination_rules");
-    sandbox.write(".sops.yaml", &config);
-    sandbox.sealed("a.yaml", "password: a\nport: 1\n");
-    let from = format!("{mount}/x");
-    let put =
-        |data: Value| bao.ask("POST", &format!("{mount}/data/x"), Some(json!({ "data": data })));
-    put(json!({ "password": "b", "port": 2, "passphrase": "c" }));
-    sandbox.run(&["pull", "a.yaml", "--from", &from]).ok();
-    assert!(sandbox.read("a.yaml").contains("port: 2\n"));
-    put(json!({ "password": "b", "port": 2, "passphrase": "c", "token": "hunter2" }));
-    let before = sandbox.read("a.yaml");
-    for file in ["a.yaml", "new.yaml"] {
-        let said = sandbox.run(&["pull", file, "--from", &from]).fails(1);
-        assert!(said.contains("is new and would stay in the open"), "{said}");
-        assert!(!said.contains("hunter2"), "{said}");
-    }
-    assert_eq!(sandbox.read("a.yaml"), before);
-    assert!(!sandbox.path("new.yaml").exists());
 }
 
 #[test]
@@ -472,6 +366,79 @@ fn the_question_is_the_one_of_sops() {
     assert_eq!(held(bao, &format!("{mount}/data/app/a")), "{\"a\":1}");
     // What is there already is not asked about.
     assert_eq!(sandbox.run(&["publish", "a.yaml"]).ok(), "");
+}
+
+#[test]
+fn what_was_done_is_told_to_a_terminal_only() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let sandbox = user(bao.address(), &rule(&mount, 2)).with("NO_COLOR", "1");
+    sandbox.sealed("a.yaml", "a: 1\n");
+    let place = format!("{}/v1/{mount}/data/app/a", bao.address());
+    for expected in [
+        format!("note: a.yaml: written to {place}, version 1\r\n"),
+        format!("note: a.yaml: {place} holds these values already\r\n"),
+    ] {
+        assert_eq!(end(sandbox.at_terminal("publish -y a.yaml")), (expected, 0));
+    }
+    let said = end(sandbox.at_terminal("pull a.yaml"));
+    assert_eq!(said, ("note: a.yaml: holds these values already\r\n".to_owned(), 0));
+}
+
+#[test]
+fn a_binary_envelope_of_sops_is_published_as_its_content() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let sandbox = user(bao.address(), &rule(&mount, 2));
+    sandbox.write("a.toml", "a = 1 # one\n");
+    sops(&sandbox, &["encrypt", "-i", "a.toml"]).expect("sops is brought").ok();
+    let path = format!("{mount}/data/app/a");
+    sandbox.run(&["publish", "-y", "a.toml"]).ok();
+    let ours = held(bao, &path);
+    assert_eq!(ours, "{\"data\":\"a = 1 # one\\n\"}");
+    bao.ask("DELETE", &path, None);
+    assert_eq!(sops(&sandbox, &["publish", "-y", "a.toml"]).expect("there").code, Some(0));
+    assert_eq!(held(bao, &path), ours);
+    let sealed = sandbox.read("a.toml");
+    sandbox.run(&["pull", "a.toml"]).fails(1);
+    assert_eq!(sandbox.read("a.toml"), sealed);
+}
+
+#[test]
+fn answers_that_are_wrong_write_nothing_anywhere() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    type Wrong = fn(&crate::openbao::Request) -> Answer;
+    let cases: [(Wrong, &str); 7] = [
+        (|_| Answer::new(200, "<html>"), "the answer holds something else than a secret"),
+        (|_| Answer::json(200, &json!({ "data": {} })), "something else than a secret"),
+        (
+            |_| {
+                Answer::json(200, &json!({ "data": { "data": [1], "metadata": { "version": 1 } } }))
+            },
+            "something else than a secret",
+        ),
+        (|_| Answer::new(404, "<html>"), "the answer is not JSON (404)"),
+        (|_| Answer::json(404, &json!({ "errors": ["no handler"] })), "no handler (404)"),
+        (|_| Answer::json(503, &json!({ "errors": ["Vault is sealed"] })), "sealed (503)"),
+        (|_| Answer::hang_up(), "the connection broke"),
+    ];
+    for (wrong, expected) in cases {
+        let script = Script::start(move |request| match request.path.contains("/data/") {
+            true => wrong(request),
+            false => Answer::from_server(bao.address(), request),
+        });
+        let sandbox = user(&script.address(), &rule(&mount, 2));
+        sandbox.sealed("a.yaml", "a: 1\n");
+        let sealed = sandbox.read("a.yaml");
+        for words in [&["publish", "-y", "a.yaml"][..], &["pull", "a.yaml"], &["pull", "b.yaml"]] {
+            let said = sandbox.run(words).fails(1).replace("\n      | ", " ");
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+        assert_eq!(sandbox.read("a.yaml"), sealed);
+        assert!(!sandbox.path("b.yaml").exists());
+        assert_eq!(bao.call("GET", &format!("{mount}/data/app/a"), Some("root"), None).0, 404);
+    }
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! What `pull` takes from a key-value engine of a real OpenBao.
+
+use serde_json::{Value, json};
+
+use super::kv::{held, rule, user, version};
+use super::terminal::end;
+use super::tokens;
+use crate::openbao::Bao;
+
+#[test]
+fn bytes_go_as_base64_and_come_back_as_bytes() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let sandbox = user(bao.address(), &rule(&mount, 2));
+    sandbox.sealed("a.yaml", "k: !!binary /wD+\nt: !!binary aGk=\n");
+    sandbox.run(&["publish", "-y", "a.yaml"]).ok();
+    assert_eq!(held(bao, &format!("{mount}/data/app/a")), "{\"k\":\"/wD+\",\"t\":\"hi\"}");
+    let sealed = sandbox.read("a.yaml");
+    sandbox.run(&["pull", "a.yaml", "--from", &format!("{mount}/app/a")]).ok();
+    assert_eq!(sandbox.read("a.yaml"), sealed);
+    let other = json!({ "data": { "k": "/wD/", "t": "hi" } });
+    bao.ask("POST", &format!("{mount}/data/app/a"), Some(other));
+    sandbox.run(&["pull", "a.yaml", "--from", &format!("{mount}/app/a")]).ok();
+    let plain = sandbox.run(&["decrypt", "a.yaml"]).ok();
+    assert_eq!(plain, "k: !!binary /wD/\nt: !!binary aGk=\n");
+}
+
+#[test]
+fn a_deleted_secret_is_told_and_can_be_published_anew() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let sandbox = user(bao.address(), &rule(&mount, 2));
+    sandbox.sealed("a.yaml", "a: 1\n");
+    sandbox.run(&["publish", "-y", "a.yaml"]).ok();
+    sandbox.run(&["set", "a.yaml", "[\"a\"]", "2"]).ok();
+    sandbox.run(&["publish", "-y", "a.yaml"]).ok();
+    bao.ask("DELETE", &format!("{mount}/data/app/a"), None);
+    let sealed = sandbox.read("a.yaml");
+    let pull = |words: &[&str]| {
+        let from = format!("{mount}/app/a");
+        sandbox.run(&[&["pull", "a.yaml", "--from", &from], words].concat())
+    };
+    let said = pull(&[]).fails(1);
+    assert!(said.contains("version 2 was deleted") && said.contains("--version"), "{said}");
+    bao.ask("PUT", &format!("{mount}/destroy/app/a"), Some(json!({ "versions": [2] })));
+    let said = pull(&["--version", "2"]).fails(1);
+    assert!(said.contains("version 2 was destroyed"), "{said}");
+    let said = pull(&["--version", "7"]).fails(1);
+    assert!(said.contains("there is no version 7"), "{said}");
+    assert_eq!(sandbox.read("a.yaml"), sealed);
+    pull(&["--version", "0"]).fails(1);
+    pull(&["--version", "1"]).ok();
+    assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: 1\n");
+    sandbox.run(&["publish", "-y", "a.yaml"]).ok();
+    assert_eq!(version(bao, &mount, "app/a"), 3);
+}
+
+#[test]
+fn a_pull_keeps_the_shape_of_the_file() {
+    let Some(bao) = Bao::start() else { return };
+    for kind in [1, 2] {
+        let mount = bao.kv_in("", kind);
+        let sandbox = user(bao.address(), &rule(&mount, kind));
+        let plain =
+            "# who\nuser: 'me' # why\nold: x\nlist:\n  - one\n  # second\n  - two\nd: 2020-01-02\n";
+        sandbox.sealed("a.yaml", plain);
+        sandbox.run(&["publish", "-y", "a.yaml"]).ok();
+        let sealed = sandbox.read("a.yaml");
+        sandbox.run(&["pull", "a.yaml"]).ok();
+        let from = format!("{mount}/app/a");
+        sandbox.run(&["pull", "a.yaml", "--from", &from]).ok();
+        assert_eq!(sandbox.read("a.yaml"), sealed, "nothing changed");
+
+        let data = if kind == 2 { "data/" } else { "" };
+        let values = json!({ "user": "me", "list": ["one", "2"], "new": { "k": [true] }, "d": "2020-01-02T00:00:00Z" });
+        let body = if kind == 2 { json!({ "data": values }) } else { values };
+        bao.ask("POST", &format!("{mount}/{data}app/a"), Some(body));
+        sandbox.run(&["pull", "a.yaml", "--from", &from]).ok();
+        let expected = plain.replace("two", "\"2\"") + "new:\n  k:\n    - true\n";
+        assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), expected);
+        assert_eq!(sandbox.run(&["verify", "a.yaml"]).ok(), "a.yaml: sealed\n");
+        let (before, now) = (sealed.clone(), sandbox.read("a.yaml"));
+        let kept = tokens(&before).iter().filter(|it| tokens(&now).contains(it)).count();
+        // All but the second item and the MAC.
+        assert_eq!(kept, tokens(&before).len() - 2);
+        sandbox.run(&["pull", "--prune", "a.yaml", "--from", &from]).ok();
+        assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), expected.replace("old: x\n", ""));
+    }
+}
+
+#[test]
+fn a_pull_by_the_rule_makes_a_file_and_names_what_it_keeps() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let rules = format!("  - {{vault_path: app, vault_kv_mount_name: {mount}}}\n");
+    let sandbox = user(bao.address(), &rules).with("NO_COLOR", "1");
+    let body = json!({ "data": { "b": { "c": "x" }, "a": 5 } });
+    for file in ["n.yaml", "n.json", "n.toml"] {
+        bao.ask("POST", &format!("{mount}/data/app/{file}"), Some(body.clone()));
+        sandbox.run(&["pull", file]).ok();
+        assert_eq!(sandbox.run(&["verify", file]).ok(), format!("{file}: sealed\n"));
+        let value = sandbox.run(&["decrypt", "--extract", "[\"b\"][\"c\"]", file]).ok();
+        assert_eq!(value, "x");
+    }
+    sandbox.run(&["set", "n.yaml", "[\"b\"][\"mine\"]", "1"]).ok();
+    let (said, code) = end(sandbox.at_terminal("pull n.yaml"));
+    assert_eq!(code, 0);
+    assert!(said.contains("does not have [\"b\"][\"mine\"]: kept"), "{said}");
+    let said = sandbox.run(&["pull", "none.yaml"]).fails(1);
+    assert!(said.contains("there is no such secret"), "{said}");
+    assert!(!sandbox.path("none.yaml").exists());
+}
+
+#[test]
+fn what_the_rule_would_leave_in_the_open_is_not_put_there() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let sandbox = user(bao.address(), &rule(&mount, 2));
+    let config = sandbox.read(".sops.yaml");
+    let config =
+        config.replace("destination_rules", "      encrypted_regex: ^pass\ndestination_rules");
+    sandbox.write(".sops.yaml", &config);
+    sandbox.sealed("a.yaml", "password: a\nport: 1\n");
+    let from = format!("{mount}/x");
+    let put =
+        |data: Value| bao.ask("POST", &format!("{mount}/data/x"), Some(json!({ "data": data })));
+    put(json!({ "password": "b", "port": 2, "passphrase": "c" }));
+    sandbox.run(&["pull", "a.yaml", "--from", &from]).ok();
+    assert!(sandbox.read("a.yaml").contains("port: 2\n"));
+    put(json!({ "password": "b", "port": 2, "passphrase": "c", "token": "hunter2" }));
+    let before = sandbox.read("a.yaml");
+    for file in ["a.yaml", "new.yaml"] {
+        let said = sandbox.run(&["pull", file, "--from", &from]).fails(1);
+        assert!(said.contains("is new and would stay in the open"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    assert_eq!(sandbox.read("a.yaml"), before);
+    assert!(!sandbox.path("new.yaml").exists());
+}
