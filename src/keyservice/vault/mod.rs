@@ -122,7 +122,14 @@ impl VaultKeys {
         };
         let answer = self.client.call(&call).map_err(|error| refusal::of_call(&error))?;
         let status = answer.status;
-        match transit::results(target.operation, items.len(), answer.body) {
+        // Where no server of the API answers, it is a text that says most.
+        let said = envelope::read(&answer).err().filter(|_| status >= 400);
+        let results = transit::results(target.operation, items.len(), answer.body);
+        let results = results.map_err(|error| match (error, said) {
+            (AnswerError::NotJson, Some(said)) => AnswerError::Refused(said.texts),
+            (error, _) => error,
+        });
+        match results {
             Ok(results) => Ok(results),
             Err(error) if is_too_much(status, &error) => {
                 Err(Failed::TooMuch(refusal::of_answer(&self.client, target, status, &error)))
