@@ -39,12 +39,11 @@ pub(super) fn run(ctx: &Ctx, args: &VaultArgs, address: &str) -> Result<Exit, Er
         .map_err(|error| Error::of(exit::GENERIC, &error))?;
     let uri = setup.uri();
     let existing = existing_config(ctx);
-    if let Some(config) = &existing {
-        if !fs::read(config).unwrap_or_default().contains(&uri) {
-            let text = "is there already, and does not name this key; nothing was changed";
-            let hint = format!("add `hc_vault_transit_uri: {uri}` to its rule, then try again");
-            return Err(Error::new(exit::GENERIC, text).about(config).hint(hint));
-        }
+    let names_it = |config| fs::read(config).unwrap_or_default().contains(&uri);
+    if let Some(config) = existing.as_deref().filter(|config| !names_it(config)) {
+        let text = "is there already, and does not name this key; nothing was changed";
+        let hint = format!("add `hc_vault_transit_uri: {uri}` to its rule, then try again");
+        return Err(Error::new(exit::GENERIC, text).about(config).hint(hint));
     }
     let (told, other) = if args.apply {
         let client = client(&ctx.env, ctx.out, Some(setup.server()))

@@ -141,7 +141,14 @@ impl VaultKeys {
                 }
             })?;
         let status = answer.status;
-        match transit::results(target.operation, items.len(), answer.body) {
+        // Where no server of the API answers, it is a text that says most.
+        let said = envelope::read(&answer).err().filter(|_| status >= 400);
+        let results = transit::results(target.operation, items.len(), answer.body);
+        let results = results.map_err(|error| match (error, said) {
+            (AnswerError::NotJson, Some(said)) => AnswerError::Refused(said.texts),
+            (error, _) => error,
+        });
+        match results {
             Ok(results) => Ok(results),
             Err(error) => {
                 let why = refusal::of_answer(&self.client, target, status, &error);

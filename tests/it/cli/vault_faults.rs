@@ -128,8 +128,7 @@ impl Stage {
         let sandbox = Sandbox::bare()
             .with("VAULT_ADDR", &server.address())
             .with("VAULT_TOKEN", &root)
-            .with("VAULT_MAX_RETRIES", "0")
-            .with("VAULT_CLIENT_TIMEOUT", "1");
+            .with("VAULT_MAX_RETRIES", "0");
         let name = |index| format!("{}{index}.yaml", if index % 2 == 0 { "a" } else { "b" });
         let names: Vec<String> = (0..FILES).map(name).collect();
         let stage = Self { own, server, plan, mount, sandbox, names };
@@ -211,7 +210,7 @@ fn plain(index: usize) -> String {
 
 /// Each fault at each request of the command.
 fn fails_well(row: &Row) {
-    let Some(stage) = Stage::set() else { return };
+    let Some(mut stage) = Stage::set() else { return };
     (row.prepare)(&stage);
     let before = stage.texts();
     for fault in Fault::ALL {
@@ -222,7 +221,11 @@ fn fails_well(row: &Row) {
             }
             let what = format!("{:?} of {:?}, request {number}", fault, row.words);
             *lock(&stage.plan) = Some((number, fault));
+            if fault == Fault::TooSlow {
+                stage.sandbox.vars.push(("VAULT_CLIENT_TIMEOUT".to_owned(), "1".to_owned()));
+            }
             let run = stage.run(row.words);
+            stage.sandbox.vars.retain(|(name, _)| name != "VAULT_CLIENT_TIMEOUT");
             let reached = lock(&stage.plan).take().is_none();
             if reached {
                 fault.is_over(&stage.own);
@@ -234,10 +237,12 @@ fn fails_well(row: &Row) {
             let new = stage.names.iter().filter(|name| is_new(name)).count();
             let old = stage.names.iter().filter(|name| after[*name] == before[*name]).count();
             assert_eq!(old + new, FILES, "{what}: {}", run.stderr);
-            let harmless = !reached || fault == Fault::Slow;
+            // A run in a hurry can fail on a busy machine, too.
+            let harmless = (!reached && fault != Fault::TooSlow) || fault == Fault::Slow;
             assert_eq!(run.code == Some(0), new == FILES, "{what}: {}", run.stderr);
             assert!(new == FILES || !harmless, "{what}: {}", run.stderr);
-            assert!(old > 0 || harmless, "{what}: a request that failed was needed by nobody");
+            let needed = old > 0 || harmless || !reached;
+            assert!(needed, "{what}: a request that failed was needed by nobody");
             let told = |name: &&String| is_new(name) || run.stderr.contains(name.as_str());
             assert!(stage.names.iter().all(|name| told(&name)), "{what}: {}", run.stderr);
             if !reached {

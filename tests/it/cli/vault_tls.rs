@@ -263,7 +263,7 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
 
         plain to TLS
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: the answer is not JSON (400)
+          ADDRESS/v1/MOUNT/keys/a: Client sent an HTTP request to an HTTPS server. (400): the address begins with https://
 
         TLS to plain
         error: a.yaml: cannot wrap the data key

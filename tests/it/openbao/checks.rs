@@ -334,7 +334,7 @@ fn a_script_stands_before_a_real_server() {
     let mount = bao.mount();
     let address = bao.address().to_owned();
     let script = Script::start(move |request| match request.method.as_str() {
-        "POST" => Answer::from_server(&address, request),
+        "POST" => Answer::from_server(&address, request).changed(|body| body["more"] = json!(1)),
         _ => Answer::json(503, &json!({ "errors": ["scripted"] })),
     });
     let token = [("x-vault-token".to_owned(), bao.root().to_owned())];
@@ -342,6 +342,7 @@ fn a_script_stands_before_a_real_server() {
     let answer = send(&script.address(), "POST", &path, &token, b"{}").expect("an answer");
     let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
     assert_eq!((answer.status, &body["data"]["name"]), (200, &json!("k")));
+    assert_eq!(body["more"], 1);
     let answer = send(&script.address(), "GET", &path, &token, b"").expect("an answer");
     assert_eq!(answer.status, 503);
     assert_eq!(bao.ask("GET", &format!("{mount}/keys/k"), None)["data"]["latest_version"], 1);
