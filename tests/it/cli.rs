@@ -20,7 +20,7 @@ mod faults;
 mod keys;
 #[cfg(feature = "vault")]
 #[path = "login/mod.rs"]
-mod login;
+pub(crate) mod login;
 mod mistakes;
 mod peers;
 mod put_back;

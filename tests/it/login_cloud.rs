@@ -2,6 +2,7 @@
 //! machine that a script plays.
 
 mod browser;
+mod kerberos;
 mod machine;
 mod oidc;
 mod provider;

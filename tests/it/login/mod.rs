@@ -1,7 +1,7 @@
 //! Logins at a real OpenBao: what is sent, how often, and what becomes of the token.
 
 mod approle;
-mod backends;
+pub(crate) mod backends;
 mod certificates;
 mod chain;
 mod factors;
