@@ -232,9 +232,10 @@ impl<'a> Desk<'a> {
 
     /// What a refusal can mean; servers say little.
     fn hint(&self, refusal: &Refusal) -> String {
+        let says_no_more = |text: &String| text == "permission denied";
         match refusal.status {
             // A mount that does not exist, a locked name and a wrong role are the same to the server.
-            403 => format!(
+            403 if refusal.texts.iter().all(says_no_more) => format!(
                 "is a method mounted at auth/{} in this namespace? After five refusals a name is \
                  locked for some minutes",
                 self.mount.path
