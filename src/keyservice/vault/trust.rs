@@ -78,6 +78,13 @@ impl Trust {
         Ok(self)
     }
 
+    /// Those alone that were named one by one: who allows all servers a token has not given them a password.
+    #[must_use]
+    pub fn only_named(mut self) -> Self {
+        self.all = false;
+        self
+    }
+
     /// Whether a token may be sent to this server.
     #[must_use]
     pub fn allows(&self, server: &Address) -> bool {
@@ -115,7 +122,9 @@ mod tests {
     fn all_and_none_mean_what_they_mean_to_sops() {
         let server = address("https://vault.example");
         let named = Trust::new().with(server.clone());
-        assert!(Trust::new().with_list("all").expect("valid").allows(&server));
+        let all = Trust::new().with_list("all").expect("valid");
+        assert!(all.allows(&server) && !all.clone().only_named().allows(&server));
+        assert!(all.with(server.clone()).only_named().allows(&server));
         assert!(!named.clone().with_list("none").expect("valid").allows(&server));
         assert!(named.with_list("").expect("valid").allows(&server));
         assert!(!Trust::new().allows(&server));

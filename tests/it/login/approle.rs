@@ -72,6 +72,11 @@ fn no_credential_goes_to_a_server_that_only_a_file_names() {
     let said = sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1);
     assert!(said.contains("no token goes there"), "{said}");
     assert_eq!((evil.connections(), site.server.connections()), (0, 0));
+    // Who lets every server have a token has not given it a password.
+    let sandbox = sandbox.with("SOPS_HC_VAULT_ALLOWLIST", "all");
+    let said = sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1);
+    assert!(said.contains("is named by the file"), "{said}");
+    assert_eq!(evil.connections(), 0);
 }
 
 #[test]

@@ -139,6 +139,11 @@ fn role(site: &Site, options: Value) -> (String, String) {
     (id, secret["data"]["secret_id"].as_str().expect("a text").to_owned())
 }
 
+/// Where a PKI engine makes its own authority.
+fn authority(mount: &str) -> String {
+    [mount, "root", "generate", "internal"].join("/")
+}
+
 /// Seconds since 1970.
 fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

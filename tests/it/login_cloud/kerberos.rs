@@ -129,7 +129,8 @@ impl Centre {
 /// A mount that takes tickets of the centre, and who stands before the server.
 fn mount(bao: &Bao, centre: &Centre, directory: &str, header: bool) -> (String, Recorder) {
     let mount = bao.auth("", "kerberos");
-    let post = |path: &str, body: Value| bao.ask("POST", &format!("auth/{mount}/{path}"), Some(body));
+    let post =
+        |path: &str, body: Value| bao.ask("POST", &format!("auth/{mount}/{path}"), Some(body));
     let keytab = BASE64_STANDARD.encode(centre.keytab());
     post("config", json!({ "keytab": keytab, "service_account": "HTTP/127.0.0.1" }));
     let people = json!({

@@ -39,7 +39,7 @@ impl AppRole {
             };
             fields.push(("secret_id", secret));
         }
-        Ok(Form { path: "login".to_owned(), fields })
+        Ok(Form { username: None, fields })
     }
 }
 

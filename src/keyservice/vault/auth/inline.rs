@@ -19,8 +19,13 @@ const PARAMETERS: [&str; 4] = [
 /// What a request carries: where the login is, and each of its fields.
 pub(super) fn headers(mount: &Mount, form: &Form) -> Headers {
     let text = |text: &str| SecretText::new(text.to_owned());
+    // A path of the server, not of a URL: names stand in it as they are.
+    let mut path = format!("auth/{}/login", mount.path);
+    if let Some(name) = &form.username {
+        path = format!("{path}/{name}");
+    }
     let mut headers = vec![
-        ("x-vault-inline-auth-path", text(&format!("auth/{}/{}", mount.path, form.path))),
+        ("x-vault-inline-auth-path", text(&path)),
         ("x-vault-inline-auth-operation", text("update")),
     ];
     let namespace = mount.namespace.as_deref();
@@ -50,13 +55,13 @@ mod tests {
         let server = Address::parse("https://v").expect("an address");
         let mount = Mount { server, namespace: Some("team".into()), path: "ci".into() };
         let fields = vec![("role_id", SecretText::new("a\"b".into()))];
-        let form = Form { path: "login".into(), fields };
+        let form = Form { username: Some("me@x".into()), fields };
         let headers = headers(&mount, &form);
         let of = |name: &str| {
             let found = headers.iter().find(|(it, _)| it.ends_with(name));
             found.map(|(_, text)| text.expose_secret().to_owned()).expect("a header")
         };
-        assert_eq!((of("path"), of("namespace")), ("auth/ci/login".into(), "team".into()));
+        assert_eq!((of("path"), of("namespace")), ("auth/ci/login/me@x".into(), "team".into()));
         let pair = BASE64_URL_SAFE_NO_PAD.decode(of("parameter-0")).expect("base64");
         let pair: Value = serde_json::from_slice(&pair).expect("JSON");
         assert_eq!(pair, serde_json::json!({ "key": "role_id", "value": "a\"b" }));

@@ -6,6 +6,7 @@
 use super::approle::AppRole;
 use super::place::{Place, Places};
 use super::settings::Settings;
+use super::vouched::Vouched;
 use super::{Desk, LoginError, Session, body};
 use crate::secret::SecretText;
 
@@ -53,6 +54,8 @@ pub enum Login {
         /// The files of a certificate and its key, if others than those of every connection.
         identity: Option<(String, String)>,
     },
+    /// Somebody else vouches: a provider, a directory, a cloud.
+    Vouched(Vouched),
 }
 
 /// Who knows a password. All take it in the same way.
@@ -68,8 +71,8 @@ pub enum Backend {
 
 /// What a method sends in one request.
 pub struct Form {
-    /// Behind the mount.
-    pub path: String,
+    /// Who logs in, where that stands in the path.
+    pub username: Option<String>,
     /// A JSON object of texts.
     pub fields: Vec<(&'static str, SecretText)>,
 }
@@ -94,7 +97,7 @@ impl Plan {
         let inline = settings.flag("inline")?;
         settings.end()?;
         if inline && !login.is_one_request() {
-            return Err(format!("{} cannot be inline", login.name()));
+            return Err(format!("this login by {} cannot be inline", login.name()));
         }
         Ok(Self { login, mount, namespace, inline })
     }
@@ -102,6 +105,9 @@ impl Plan {
 
 impl Login {
     fn read(settings: &mut Settings) -> Result<Self, String> {
+        if let Some(vouched) = Vouched::read(settings)? {
+            return Ok(Self::Vouched(vouched));
+        }
         let backend = match settings.method() {
             "userpass" => Backend::Userpass,
             "ldap" => Backend::Ldap,
@@ -127,7 +133,12 @@ impl Login {
                 };
                 return Ok(Self::Certificate { name, identity });
             }
-            _ => return Err(format!("there is no such method: {}", METHODS.join(", "))),
+            _ => {
+                return Err(format!(
+                    "there is no such method: {}",
+                    [&METHODS[..], &Vouched::METHODS].concat().join(", ")
+                ));
+            }
         };
         let username = settings.required("username")?;
         if matches!(username.as_str(), "." | "..") {
@@ -147,6 +158,7 @@ impl Login {
             Self::Password { backend: Backend::Radius, .. } => "radius",
             Self::Jwt { method, .. } => method,
             Self::Certificate { .. } => "cert",
+            Self::Vouched(vouched) => vouched.name(),
         }
     }
 
@@ -154,7 +166,10 @@ impl Login {
     fn is_one_request(&self) -> bool {
         match self {
             Self::AppRole(role) => role.wrapped_for.is_none(),
-            Self::Password { .. } | Self::Jwt { .. } | Self::Certificate { .. } => true,
+            // There it would be a path of its own.
+            Self::Password { username, .. } => !username.contains('/'),
+            Self::Jwt { .. } | Self::Certificate { .. } => true,
+            Self::Vouched(_) => false,
         }
     }
 
@@ -167,6 +182,7 @@ impl Login {
             Self::Password { password, .. } => *password != Place::Terminal,
             Self::Jwt { jwt, .. } => *jwt != Place::Terminal,
             Self::Certificate { .. } => true,
+            Self::Vouched(vouched) => vouched.can_repeat(),
         }
     }
 
@@ -175,7 +191,7 @@ impl Login {
     pub fn identity(&self) -> Option<&(String, String)> {
         match self {
             Self::Certificate { identity, .. } => identity.as_ref(),
-            Self::AppRole(_) | Self::Password { .. } | Self::Jwt { .. } => None,
+            Self::AppRole(_) | Self::Password { .. } | Self::Jwt { .. } | Self::Vouched(_) => None,
         }
     }
 
@@ -185,6 +201,9 @@ impl Login {
     ///
     /// If a credential is not there, or the server gives no token.
     pub fn login(&self, desk: &Desk<'_>, places: &dyn Places) -> Result<Session, LoginError> {
+        if let Self::Vouched(vouched) = self {
+            return vouched.login(desk, places);
+        }
         desk.submit(&self.form(desk, places)?)
     }
 
@@ -195,12 +214,16 @@ impl Login {
     /// If a credential is not there.
     pub fn form(&self, desk: &Desk<'_>, places: &dyn Places) -> Result<Form, LoginError> {
         let mut fields = Vec::new();
-        let mut path = "login".to_owned();
+        let mut name = None;
         let text = |text: &str| SecretText::new(text.to_owned());
         match self {
             Self::AppRole(role) => return role.form(desk, places),
+            Self::Vouched(vouched) => {
+                let problem = format!("{} is no single form", vouched.name());
+                return Err(LoginError::Setting(problem));
+            }
             Self::Password { username, password, .. } => {
-                path = format!("login/{}", segment(username));
+                name = Some(username.clone());
                 let prompt = format!("Password of {username} ({}): ", self.name());
                 fields.push(("password", read(desk, places, password, &prompt)?));
             }
@@ -216,7 +239,7 @@ impl Login {
                 }
             }
         }
-        Ok(Form { path, fields })
+        Ok(Form { username: name, fields })
     }
 }
 
@@ -224,6 +247,15 @@ impl Login {
 const METHODS: [&str; 7] = ["approle", "userpass", "ldap", "radius", "kubernetes", "jwt", "cert"];
 
 impl Form {
+    /// Behind the mount, as a URL has it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match &self.username {
+            Some(name) => format!("login/{}", segment(name)),
+            None => "login".to_owned(),
+        }
+    }
+
     /// The body of the request.
     #[must_use]
     pub fn body(&self) -> zeroize::Zeroizing<Vec<u8>> {

@@ -1,0 +1,187 @@
+//! Leases and refusals, on a clock of our own.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::{
+    Address, ClientOptions, Person, Places, Plan, Sessions, TokenSource, Transport, Trust,
+};
+use crate::keyservice::vault::auth::{Place, Settings};
+use crate::keyservice::vault::{Answer, Request, TransportError, VaultToken};
+use crate::secret::SecretText;
+
+/// Answers in turn, and writes down what was asked.
+#[derive(Default)]
+struct Server {
+    answers: Mutex<VecDeque<(u16, String)>>,
+    asked: Mutex<Vec<String>>,
+    now: Mutex<Duration>,
+}
+
+impl Server {
+    fn says(&self, status: u16, body: &str) {
+        self.answers.lock().expect("no panic").push_back((status, body.to_owned()));
+    }
+
+    fn gives(&self, token: &str, lease: u64) {
+        let auth = format!(r#""client_token":"{token}","lease_duration":{lease},"renewable":true"#);
+        self.says(200, &format!(r#"{{"auth":{{{auth}}}}}"#));
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().expect("no panic"))
+    }
+
+    fn wait(&self, seconds: u64) {
+        *self.now.lock().expect("no panic") += Duration::from_secs(seconds);
+    }
+}
+
+impl Transport for Server {
+    fn send(&self, request: &Request<'_>) -> Result<Answer, TransportError> {
+        let path = request.url.rsplit('/').next().unwrap_or_default();
+        let token = request.token.map_or("-", VaultToken::expose_secret);
+        self.asked.lock().expect("no panic").push(format!("{path} {token}"));
+        let (status, body) =
+            self.answers.lock().expect("no panic").pop_front().unwrap_or((204, String::new()));
+        let body = Zeroizing::new(body.into_bytes());
+        Ok(Answer { status, retry_after: None, location: None, body })
+    }
+
+    fn now(&self) -> Duration {
+        *self.now.lock().expect("no panic")
+    }
+
+    fn pause(&self, _: Duration) {}
+}
+
+struct Anybody;
+
+impl Person for Anybody {
+    fn secret(&self, _: &str) -> Result<SecretText, String> {
+        Ok(SecretText::new("hunter2".into()))
+    }
+
+    fn tell(&self, _: &str) {}
+
+    fn browse(&self, _: &str) {}
+}
+
+impl Places for Anybody {
+    fn read(&self, _: &Place) -> Result<SecretText, String> {
+        Ok(SecretText::new("hunter2".into()))
+    }
+}
+
+fn address() -> Address {
+    Address::parse("https://v").expect("an address")
+}
+
+fn sessions(server: &Arc<Server>, password: &str) -> Sessions {
+    let pairs = [("username", "me"), ("password", password)];
+    let pairs = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let plan = Plan::read(Settings::new("userpass", pairs.to_vec())).expect("valid");
+    let transport: Arc<dyn Transport> = server.clone();
+    let trust = Trust::new().with(address());
+    let options = ClientOptions::default();
+    let (places, person) = (Box::new(Anybody), Box::new(Anybody));
+    Sessions::new(plan, "a test", &transport, &trust, &options, places, person)
+}
+
+#[track_caller]
+fn check(sessions: &Sessions, token: &str) {
+    let found = sessions.token(&address()).expect("a token").expect("a token");
+    assert_eq!(found.expose_secret(), token);
+}
+
+#[test]
+fn a_lease_is_renewed_after_two_thirds_and_followed_near_its_longest_life() {
+    let server = Arc::new(Server::default());
+    let sessions = sessions(&server, "env:P");
+    server.gives("one", 90);
+    check(&sessions, "one");
+    server.wait(59);
+    check(&sessions, "one");
+    assert_eq!(server.asked(), ["me -"]);
+    server.wait(1);
+    server.gives("one", 90);
+    check(&sessions, "one");
+    check(&sessions, "one");
+    assert_eq!(server.asked(), ["renew-self one"]);
+    // Less is given near the end; then a new one is better.
+    server.wait(60);
+    server.gives("one", 10);
+    server.gives("two", 90);
+    check(&sessions, "two");
+    assert_eq!(server.asked(), ["renew-self one", "me -"]);
+    drop(sessions);
+    assert_eq!(server.asked(), ["revoke-self one", "revoke-self two"]);
+}
+
+#[test]
+fn a_refused_successor_leaves_the_old_token_its_time_and_is_not_tried_again() {
+    let server = Arc::new(Server::default());
+    let sessions = sessions(&server, "env:P");
+    server.gives("one", 90);
+    check(&sessions, "one");
+    server.wait(60);
+    server.says(400, r#"{"errors":["lease is not renewable"]}"#);
+    server.says(400, r#"{"errors":["invalid username or password"]}"#);
+    check(&sessions, "one");
+    let old = VaultToken::new(&SecretText::new("one".into())).expect("a token");
+    let same = sessions.renewed(&address(), old.as_ref()).expect("no error").expect("a token");
+    assert_eq!(same.expose_secret(), "one");
+    assert_eq!(server.asked(), ["me -", "renew-self one", "me -"]);
+}
+
+#[test]
+fn nobody_is_asked_for_a_password_twice() {
+    let server = Arc::new(Server::default());
+    let sessions = sessions(&server, "terminal");
+    server.gives("one", 90);
+    check(&sessions, "one");
+    server.wait(60);
+    server.says(400, r#"{"errors":["lease is not renewable"]}"#);
+    check(&sessions, "one");
+    check(&sessions, "one");
+    let old = VaultToken::new(&SecretText::new("one".into())).expect("a token");
+    let same = sessions.renewed(&address(), old.as_ref()).expect("no error").expect("a token");
+    assert_eq!(same.expose_secret(), "one");
+    assert_eq!(server.asked(), ["me -", "renew-self one"]);
+}
+
+#[test]
+fn a_refused_credential_is_never_sent_again() {
+    let server = Arc::new(Server::default());
+    let sessions = sessions(&server, "env:P");
+    server.says(400, r#"{"errors":["invalid username or password"]}"#);
+    for _ in 0..3 {
+        let error = sessions.token(&address()).expect_err("refused");
+        assert!(error.contains("invalid username or password (400)"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    assert!(sessions.renewed(&address(), None).is_err());
+    assert_eq!(server.asked(), ["me -"]);
+}
+
+#[test]
+fn threads_that_come_at_once_share_a_login_and_its_successor() {
+    let server = Arc::new(Server::default());
+    let sessions = sessions(&server, "env:P");
+    server.gives("one", 90);
+    let each = |work: &(dyn Fn() + Sync)| {
+        std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(work))));
+    };
+    each(&|| check(&sessions, "one"));
+    server.says(403, "{}");
+    server.gives("two", 90);
+    let old = VaultToken::new(&SecretText::new("one".into())).expect("a token");
+    each(&|| {
+        let new = sessions.renewed(&address(), old.as_ref()).expect("no error").expect("a token");
+        assert_eq!(new.expose_secret(), "two");
+    });
+    assert_eq!(server.asked(), ["me -", "lookup-self one", "me -"]);
+}
