@@ -4,6 +4,7 @@ mod approle;
 pub(crate) mod backends;
 mod certificates;
 mod chain;
+mod cloud;
 mod factors;
 mod inline;
 mod leases;
