@@ -44,7 +44,8 @@ pub mod os;
 pub mod path;
 pub mod policy;
 pub mod secret;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "vault"))]
+#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "names of files are for the program"))]
 mod shown;
 pub mod text;
 pub mod timestamp;

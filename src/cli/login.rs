@@ -78,6 +78,7 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
         // Nobody could use it any more.
         let client = reach.client(Box::new(NoTokens));
         let namespace = sessions.plan().namespace.clone();
+        let namespace = namespace.or_else(|| reach.settings.client.namespace.clone());
         let mount = Mount { server, namespace, path: String::new() };
         let _ = revoke(&Desk::new(&client, &mount), &session.token);
         return Err(Error::new(exit::CANNOT_WRITE, problem));
