@@ -19,7 +19,8 @@ use crate::os::vault_token::of_variable;
 /// ~/.vault-token. Without a METHOD, the login is the one that is configured (WAXSEAL_VAULT_AUTH).
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct LoginArgs {
-    /// How: approle, userpass, ldap, radius, kubernetes, jwt, cert
+    /// How: approle, userpass, ldap, radius, kubernetes, jwt, cert, oidc, saml, okta, github,
+    /// kerberos, aws, gcp, azure
     #[arg(value_name = "METHOD")]
     method: Option<String>,
     /// Settings of the method: KEY=VALUE; for a secret, where it is: env:NAME, file:PATH,
@@ -77,6 +78,7 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
         // Nobody could use it any more.
         let client = reach.client(Box::new(NoTokens));
         let namespace = sessions.plan().namespace.clone();
+        let namespace = namespace.or_else(|| reach.settings.client.namespace.clone());
         let mount = Mount { server, namespace, path: String::new() };
         let _ = revoke(&Desk::new(&client, &mount), &session.token);
         return Err(Error::new(exit::CANNOT_WRITE, problem));

@@ -93,7 +93,7 @@ fn of_vals(env: &Env) -> Option<(&'static str, Settings)> {
 
 #[cfg(test)]
 mod tests {
-    use super::configured;
+    use super::{configured, of_line, plan};
     use crate::os::env::Env;
 
     #[track_caller]
@@ -127,5 +127,16 @@ mod tests {
         let home = [("XDG_CONFIG_HOME", dir.path().to_str().expect("UTF-8")), vals[0]];
         let path = file.to_str().expect("UTF-8");
         check(&home, Ok(Some(("userpass", "userpass", path))));
+    }
+
+    #[test]
+    fn every_login_of_the_documentation_is_one() {
+        let page = include_str!("../../docs/login.md");
+        let lines: Vec<_> = page.split("```").nth(1).expect("a block").trim().lines().collect();
+        assert!(lines.len() > 5, "{lines:?}");
+        for line in lines {
+            let found = plan(of_line(line), line.to_owned());
+            assert!(found.is_ok(), "{found:?}");
+        }
     }
 }

@@ -10,28 +10,8 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::keyservice::vault::auth::{Door, Page, Visit};
+use crate::keyservice::vault::auth::{Door, DoorSettings, Page, Visit};
 use crate::secret::{SecretText, reserve};
-
-/// Where the door is, under the names that `vault login -method=oidc` has for it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CallbackSettings {
-    /// `listenaddress`: a name or number of this machine.
-    pub listen: String,
-    /// `port`; 0 is any that is free.
-    pub port: u16,
-    /// `callbackhost`: in the address that the browser is sent to; of this machine too.
-    pub host: String,
-    /// `callbackport`: there, if it is another one.
-    pub uri_port: Option<u16>,
-}
-
-impl Default for CallbackSettings {
-    fn default() -> Self {
-        let localhost = "localhost".to_owned();
-        Self { listen: localhost.clone(), port: 8250, host: localhost, uri_port: None }
-    }
-}
 
 /// The open door.
 pub struct Callback {
@@ -45,7 +25,7 @@ impl Callback {
     /// # Errors
     ///
     /// If the place is not of this machine, or taken.
-    pub fn open(settings: &CallbackSettings) -> Result<Self, String> {
+    pub fn open(settings: &DoorSettings) -> Result<Self, String> {
         let address = loopback(&settings.listen)?;
         let host = loopback(&settings.host)?;
         let port = settings.port;
@@ -246,10 +226,10 @@ mod tests {
     use std::net::TcpStream;
     use std::time::Duration;
 
-    use super::{Callback, CallbackSettings, Door as _, Page, loopback};
+    use super::{Callback, Door as _, DoorSettings, Page, loopback};
 
     fn open() -> (Callback, String) {
-        let settings = CallbackSettings { port: 0, ..CallbackSettings::default() };
+        let settings = DoorSettings { port: 0, ..DoorSettings::default() };
         let door = Callback::open(&settings).expect("a free port");
         let place = door.uri().split('/').nth(2).expect("a host").to_owned();
         (door, place)
@@ -312,10 +292,9 @@ mod tests {
             assert!(loopback(name).is_ok(), "{name}");
         }
         for name in ["0.0.0.0", "::", "vault.example", "10.0.0.1", "localhost.example", ""] {
-            let settings = CallbackSettings { listen: name.to_owned(), ..Default::default() };
+            let settings = DoorSettings { listen: name.to_owned(), ..Default::default() };
             assert!(Callback::open(&settings).is_err(), "{name}");
-            let settings =
-                CallbackSettings { port: 0, host: name.to_owned(), ..Default::default() };
+            let settings = DoorSettings { port: 0, host: name.to_owned(), ..Default::default() };
             assert!(Callback::open(&settings).is_err(), "{name}");
         }
     }

@@ -1,11 +1,10 @@
-//! This machine, as a login asks of it: its environment, its files, the services that tell it who it is in
-//! its cloud, and a command for Kerberos.
+//! This machine, as a login asks of it: its environment, its files, and the services that tell it who it is
+//! in its cloud.
 //!
 //! Invariants: nothing is read or asked for before a login needs it; what stands at the link of this machine
 //! is asked without a proxy; no redirect is followed.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use super::clock;
@@ -74,34 +73,11 @@ fn text(path: &Path) -> Result<Option<SecretText>, String> {
     }
 }
 
-/// What a command prints that is given the name of a service, `HTTP/vault.example`: a SPNEGO token in base64.
-/// The command is a line for the shell; the name is an argument more.
-///
-/// # Errors
-///
-/// If it cannot be run, fails, or prints no text. What it prints is in no error.
-pub fn spnego_token(command: &str, service: &str) -> Result<SecretText, String> {
-    let named = |problem: String| format!("the command for Kerberos: {problem}");
-    let output = Command::new("/bin/sh")
-        .args(["-c", &format!("{command} \"$@\""), "sh", service])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| named(error.to_string()))?;
-    let printed = Wiped::from(output.stdout);
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let first = said.lines().next().unwrap_or_default().trim().to_owned();
-        return Err(named(format!("{}: {}", output.status, first.shown())));
-    }
-    let text = std::str::from_utf8(&printed).map_err(|_| named("it printed no text".to_owned()))?;
-    Ok(SecretText::new(text.trim().to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{Env, Machine as _, ThisMachine, spnego_token};
+    use super::{Env, Machine as _, ThisMachine};
     use crate::keyservice::vault::auth::aws_keys;
 
     #[test]
@@ -124,14 +100,5 @@ mod tests {
         let error = aws_keys::find(&alone, None, None).map(|_| ()).expect_err("no text");
         assert!(error.ends_with("credentials: is not text"), "{error}");
         assert!(alone.time().unix() > 1_700_000_000);
-    }
-
-    #[test]
-    fn a_command_gets_the_name_of_the_service_and_prints_the_token() {
-        let token = spnego_token("printf '%s\\n' token-for", "HTTP/a b;c").expect("printed");
-        assert_eq!(token.expose_secret(), "token-for\nHTTP/a b;c");
-        let error = spnego_token("echo secret; echo no ticket >&2; false", "HTTP/a");
-        let error = error.map(|_| ()).expect_err("failed");
-        assert_eq!(error, "the command for Kerberos: exit status: 1: no ticket");
     }
 }

@@ -7,10 +7,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::callback::Callback;
+use super::cloud::ThisMachine;
 use super::env::Env;
 use super::fs::read_bytes;
 use super::http::Http;
-use crate::keyservice::vault::auth::{Place, Places, actions};
+use crate::keyservice::vault::auth::{self, Door, DoorSettings, Place, Places, actions};
 use crate::keyservice::vault::settings::Tls;
 use crate::keyservice::vault::{Request, Transport};
 use crate::secret::{SecretText, Wiped};
@@ -19,13 +21,15 @@ use crate::shown::Show;
 /// What is kept in files, variables, and by commands.
 pub struct Machine {
     env: Arc<Env>,
+    this: ThisMachine,
 }
 
 impl Machine {
     /// That of this process.
     #[must_use]
     pub fn new(env: Arc<Env>) -> Self {
-        Self { env }
+        let this = ThisMachine::new(Arc::clone(&env));
+        Self { env, this }
     }
 
     /// Asks GitHub who this job is, with the bearer of the job. That server has nothing to do with Vault:
@@ -75,6 +79,14 @@ impl Places for Machine {
             Place::Command(line) => run(line),
             Place::Actions(audience) => self.actions(audience),
         }
+    }
+
+    fn machine(&self) -> Option<&dyn auth::Machine> {
+        Some(&self.this)
+    }
+
+    fn door(&self, settings: &DoorSettings) -> Result<Box<dyn Door>, String> {
+        Ok(Box::new(Callback::open(settings)?))
     }
 }
 

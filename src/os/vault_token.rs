@@ -23,8 +23,13 @@ pub struct Tokens {
     bare: Client,
     /// What was found for each server, and where. A helper may know another token for each.
     found: Mutex<HashMap<Address, Option<Found>>>,
-    /// The last file with a wrapped token, and what came of it.
-    opened: Mutex<Option<(SecretText, Result<Arc<SecretText>, String>)>>,
+    opened: Mutex<Option<Opened>>,
+}
+
+/// The last file with a wrapped token, and what came of it.
+struct Opened {
+    text: SecretText,
+    result: Result<Arc<SecretText>, String>,
 }
 
 struct Found {
@@ -70,16 +75,16 @@ impl Tokens {
         text: SecretText,
     ) -> Result<Arc<SecretText>, String> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((before, result)) = &*opened
-            && before.expose_secret() == text.expose_secret()
+        if let Some(before) = &*opened
+            && before.text.expose_secret() == text.expose_secret()
         {
-            return result.clone();
+            return before.result.clone();
         }
         let namespace = self.bare.options().namespace.clone();
         let mount = Mount { server: server.clone(), namespace, path: String::new() };
         let result = sink::open(&Desk::new(&self.bare, &mount), place, &text);
         let result = result.map(Arc::new).map_err(|error| error.to_string());
-        *opened = Some((text, result.clone()));
+        *opened = Some(Opened { text, result: result.clone() });
         result
     }
 

@@ -26,7 +26,7 @@ mod keys;
 mod kv;
 #[cfg(feature = "vault")]
 #[path = "login/mod.rs"]
-mod login;
+pub(crate) mod login;
 mod mistakes;
 #[cfg(feature = "vault")]
 mod moving;

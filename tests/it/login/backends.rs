@@ -10,12 +10,12 @@ use tempfile::TempDir;
 use super::{Process, Site, free_pair};
 
 /// Below which the programs are, if they are brought.
-fn root() -> Option<PathBuf> {
+pub(crate) fn root() -> Option<PathBuf> {
     Some(PathBuf::from(std::env::var_os("WAXSEAL_SERVERS")?))
 }
 
 /// Where their libraries are, which the system may not have.
-fn libraries(root: &Path) -> (&'static str, String) {
+pub(crate) fn libraries(root: &Path) -> (&'static str, String) {
     let mut folders = vec![root.join("usr/lib/freeradius")];
     for lib in ["usr/lib", "lib"] {
         let entries = fs::read_dir(root.join(lib)).into_iter().flatten().flatten();
@@ -60,7 +60,7 @@ userPassword: hunter2
 ";
 
 /// A directory in which one person is: its address.
-fn directory(root: &Path, dir: &TempDir) -> (Process, String) {
+pub(crate) fn directory(root: &Path, dir: &TempDir) -> (Process, String) {
     let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
     let config = DIRECTORY.replace("ROOT", root.to_string_lossy().trim_end_matches('/'));
     fs::write(path("slapd.conf"), config.replace("DIR", &path(""))).expect("written");

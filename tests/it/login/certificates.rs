@@ -33,7 +33,7 @@ fn a_certificate_logs_in_be_it_that_of_every_connection_or_one_of_its_own() {
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     };
     ask("sys/mounts/pki", json!({ "type": "pki" }));
-    ask("pki/root/generate/internal", json!({ "common_name": "authority", "key_type": "ec" }));
+    ask(&super::authority("pki"), json!({ "common_name": "authority", "key_type": "ec" }));
     let any = json!({ "allow_any_name": true, "enforce_hostnames": false, "key_type": "ec" });
     ask("pki/roles/any", any);
     let authority = issue(&ask, &sandbox, "pki", "ci");

@@ -1,9 +1,10 @@
 //! Logins at a real OpenBao: what is sent, how often, and what becomes of the token.
 
 mod approle;
-mod backends;
+pub(crate) mod backends;
 mod certificates;
 mod chain;
+mod cloud;
 mod factors;
 mod inline;
 mod leases;
@@ -137,6 +138,11 @@ fn role(site: &Site, options: Value) -> (String, String) {
     let id = role_id(site, options);
     let secret = site.set("role/app/secret-id", json!({}));
     (id, secret["data"]["secret_id"].as_str().expect("a text").to_owned())
+}
+
+/// Where a PKI engine makes its own authority.
+fn authority(mount: &str) -> String {
+    [mount, "root", "generate", "internal"].join("/")
 }
 
 /// Seconds since 1970.

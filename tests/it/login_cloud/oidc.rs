@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use waxseal::keyservice::vault::auth::{Door, LoginError, Oidc, OidcBack, Session};
-use waxseal::os::callback::{Callback, CallbackSettings};
+use waxseal::keyservice::vault::auth::{Door, DoorSettings, LoginError, Oidc, OidcBack, Session};
+use waxseal::os::callback::Callback;
 
 use super::browser::{Does, Someone};
 use super::provider::Provider;
@@ -61,7 +61,7 @@ impl Setting {
         let role = role.map(str::to_owned);
         let oidc = Oidc { role, back: OidcBack::Here, skip_browser: false };
         let open = || {
-            let settings = CallbackSettings { port: 0, ..CallbackSettings::default() };
+            let settings = DoorSettings { port: 0, ..DoorSettings::default() };
             Ok(Box::new(Callback::open(&settings)?) as Box<dyn Door>)
         };
         at_desk(&self.front.address(), self.mount, |desk| oidc.login(desk, someone, &open))

@@ -6,6 +6,7 @@
 use super::approle::AppRole;
 use super::place::{Place, Places};
 use super::settings::Settings;
+use super::vouched::Vouched;
 use super::{Desk, LoginError, Session, body};
 use crate::secret::SecretText;
 
@@ -53,6 +54,8 @@ pub enum Login {
         /// The files of a certificate and its key, if others than those of every connection.
         identity: Option<(String, String)>,
     },
+    /// Somebody else vouches: a provider, a directory, a cloud.
+    Vouched(Vouched),
 }
 
 /// Who knows a password. All take it in the same way.
@@ -102,6 +105,9 @@ impl Plan {
 
 impl Login {
     fn read(settings: &mut Settings) -> Result<Self, String> {
+        if let Some(vouched) = Vouched::read(settings)? {
+            return Ok(Self::Vouched(vouched));
+        }
         let backend = match settings.method() {
             "userpass" => Backend::Userpass,
             "ldap" => Backend::Ldap,
@@ -127,7 +133,12 @@ impl Login {
                 };
                 return Ok(Self::Certificate { name, identity });
             }
-            _ => return Err(format!("there is no such method: {}", METHODS.join(", "))),
+            _ => {
+                return Err(format!(
+                    "there is no such method: {}",
+                    [&METHODS[..], &Vouched::METHODS].concat().join(", ")
+                ));
+            }
         };
         let username = settings.required("username")?;
         if matches!(username.as_str(), "." | "..") {
@@ -147,6 +158,7 @@ impl Login {
             Self::Password { backend: Backend::Radius, .. } => "radius",
             Self::Jwt { method, .. } => method,
             Self::Certificate { .. } => "cert",
+            Self::Vouched(vouched) => vouched.name(),
         }
     }
 
@@ -157,6 +169,7 @@ impl Login {
             // There it would be a path of its own.
             Self::Password { username, .. } => !username.contains('/'),
             Self::Jwt { .. } | Self::Certificate { .. } => true,
+            Self::Vouched(_) => false,
         }
     }
 
@@ -169,6 +182,7 @@ impl Login {
             Self::Password { password, .. } => *password != Place::Terminal,
             Self::Jwt { jwt, .. } => *jwt != Place::Terminal,
             Self::Certificate { .. } => true,
+            Self::Vouched(vouched) => vouched.can_repeat(),
         }
     }
 
@@ -177,7 +191,7 @@ impl Login {
     pub fn identity(&self) -> Option<&(String, String)> {
         match self {
             Self::Certificate { identity, .. } => identity.as_ref(),
-            Self::AppRole(_) | Self::Password { .. } | Self::Jwt { .. } => None,
+            Self::AppRole(_) | Self::Password { .. } | Self::Jwt { .. } | Self::Vouched(_) => None,
         }
     }
 
@@ -187,6 +201,9 @@ impl Login {
     ///
     /// If a credential is not there, or the server gives no token.
     pub fn login(&self, desk: &Desk<'_>, places: &dyn Places) -> Result<Session, LoginError> {
+        if let Self::Vouched(vouched) = self {
+            return vouched.login(desk, places);
+        }
         desk.submit(&self.form(desk, places)?)
     }
 
@@ -201,6 +218,10 @@ impl Login {
         let text = |text: &str| SecretText::new(text.to_owned());
         match self {
             Self::AppRole(role) => return role.form(desk, places),
+            Self::Vouched(vouched) => {
+                let problem = format!("{} is no single form", vouched.name());
+                return Err(LoginError::Setting(problem));
+            }
             Self::Password { username, password, .. } => {
                 name = Some(username.clone());
                 let prompt = format!("Password of {username} ({}): ", self.name());

@@ -31,6 +31,7 @@ pub mod sessions;
 pub mod settings;
 mod sigv4;
 pub mod sink;
+mod vouched;
 pub mod wrapping;
 
 use std::time::Duration;
@@ -46,13 +47,14 @@ pub use self::github::GitHub;
 pub use self::kerberos::{Kerberos, service_name};
 pub use self::login::{Form, Login, Plan};
 pub use self::machine::{Machine, Way};
-pub use self::oidc::{Door, Oidc, OidcBack, Page, Visit};
+pub use self::oidc::{Door, DoorSettings, Oidc, OidcBack, Page, Visit};
 pub use self::okta::{Okta, OktaProvider};
 pub use self::place::{Place, Places};
 pub use self::saml::Saml;
 pub use self::session::Session;
 pub use self::sessions::Sessions;
 pub use self::settings::Settings;
+pub use self::vouched::Vouched;
 
 use super::envelope::{self, Refusal};
 use super::{Address, Call, CallError, Client, Repeat, VaultToken};
@@ -291,9 +293,10 @@ impl<'a> Desk<'a> {
 
     /// What a refusal can mean; servers say little.
     fn hint(&self, refusal: &Refusal) -> String {
+        let says_no_more = |text: &String| text == "permission denied";
         match refusal.status {
             // A mount that does not exist, a locked name and a wrong role are the same to the server.
-            403 => format!(
+            403 if refusal.texts.iter().all(says_no_more) => format!(
                 "is a method mounted at auth/{} in this namespace? After five refusals a name is \
                  locked for some minutes",
                 self.mount.path

@@ -18,6 +18,7 @@ use super::{Desk, LoginError, PATIENCE, Person, Session, body, nonce};
 use crate::secret::SecretText;
 
 /// Somebody with a browser.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Oidc {
     /// `None`: the mount's default role.
     pub role: Option<String>,
@@ -34,6 +35,26 @@ pub enum OidcBack {
     Here,
     /// To the server, or nowhere (`callback_mode` of the role: `direct`, `device`).
     Server,
+}
+
+/// Where the door is, under the names that `vault login -method=oidc` has for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DoorSettings {
+    /// `listenaddress`: a name or number of this machine.
+    pub listen: String,
+    /// `port`; 0 is any that is free.
+    pub port: u16,
+    /// `callbackhost`: in the address that the browser is sent to; of this machine too.
+    pub host: String,
+    /// `callbackport`: there, if it is another one.
+    pub uri_port: Option<u16>,
+}
+
+impl Default for DoorSettings {
+    fn default() -> Self {
+        let localhost = "localhost".to_owned();
+        Self { listen: localhost.clone(), port: 8250, host: localhost, uri_port: None }
+    }
 }
 
 /// Where the browser comes back to.

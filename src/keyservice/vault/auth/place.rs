@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::{Door, DoorSettings, Machine};
 use crate::secret::SecretText;
 
 /// Where to read what is sent to log in.
@@ -65,4 +66,18 @@ pub trait Places: Send + Sync {
     ///
     /// If it holds nothing; says which place it is.
     fn read(&self, place: &Place) -> Result<SecretText, String>;
+
+    /// The machine itself, for methods by which its cloud vouches for it.
+    fn machine(&self) -> Option<&dyn Machine> {
+        None
+    }
+
+    /// Opens the door that a browser comes back to.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened there.
+    fn door(&self, _: &DoorSettings) -> Result<Box<dyn Door>, String> {
+        Err("no browser can come back here".to_owned())
+    }
 }

@@ -13,6 +13,7 @@ use super::oidc::is_page;
 use super::{Desk, LoginError, PATIENCE, Person, Session, body, nonce};
 
 /// Somebody with a browser.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Saml {
     /// `None`: the mount's default role.
     pub role: Option<String>,

@@ -36,7 +36,7 @@ struct Server {
     state: State,
     /// Tokens that another took the place of, to be revoked.
     replaced: Vec<SecretText>,
-    /// It was logged in to a second time, after a refusal.
+    /// No other login follows: one did after a refusal, or could not.
     again: bool,
 }
 
@@ -140,17 +140,12 @@ impl Sessions {
 
     fn log_in(&self, at: &mut Server, server: &Address) {
         let since = self.client.now();
-        let state = match self.login(server) {
-            Ok(session) => {
-                let (first, settled) = (session.lease, false);
-                State::Live(Live { session, since, first, settled })
+        match self.login(server) {
+            Ok(session) => Self::follow(at, session, since),
+            Err(error) => {
+                let problem = self.failed(&error.to_string());
+                at.turn(State::Failed(problem));
             }
-            Err(error) => State::Failed(self.failed(&error.to_string())),
-        };
-        if let State::Live(old) = std::mem::replace(&mut at.state, state)
-            && !old.session.batch
-        {
-            at.replaced.push(old.session.token);
         }
     }
 
@@ -178,11 +173,25 @@ impl Sessions {
                 }
             }
         }
-        if self.plan.login.can_repeat() {
-            self.log_in(at, server);
-        } else {
-            live.settled = true;
+        // What is left of the old one is used if there is no other.
+        live.settled = true;
+        if !at.again && self.can_repeat() {
+            match self.login(server) {
+                Ok(session) => Self::follow(at, session, now),
+                Err(_) => at.again = true,
+            }
         }
+    }
+
+    /// Whether another login can work: a passcode, as a wrapped secret id, is good for one.
+    fn can_repeat(&self) -> bool {
+        self.plan.login.can_repeat() && self.mfa.is_empty()
+    }
+
+    /// A token takes the place of what was there.
+    fn follow(at: &mut Server, session: Session, since: Duration) {
+        let (first, settled) = (session.lease, false);
+        at.turn(State::Live(Live { session, since, first, settled }));
     }
 
     /// Has the server look at the login that every request will carry: many at a time would be as many
@@ -247,6 +256,17 @@ pub fn revoke(desk: &Desk<'_>, token: &SecretText) -> Result<(), LoginError> {
     desk.call("POST", path, None, token.as_ref(), Repeat::Unsent).map(|_| ())
 }
 
+impl Server {
+    /// Another state; a token that was there is kept, to be revoked.
+    fn turn(&mut self, state: State) {
+        if let State::Live(old) = std::mem::replace(&mut self.state, state)
+            && !old.session.batch
+        {
+            self.replaced.push(old.session.token);
+        }
+    }
+}
+
 impl Live {
     fn is_due(&self, now: Duration) -> bool {
         let Some(lease) = self.session.lease.filter(|_| !self.settled) else { return false };
@@ -281,7 +301,7 @@ impl TokenSource for Sessions {
         // Somebody beside us has a new one by now; or what was refused is not the token.
         if !refused.is_some_and(is_refused)
             || at.again
-            || !self.plan.login.can_repeat()
+            || !self.can_repeat()
             || self.is_alive(server, &token)
         {
             return Ok(Some(token));

@@ -122,6 +122,22 @@ fn a_lease_is_renewed_after_two_thirds_and_followed_near_its_longest_life() {
 }
 
 #[test]
+fn a_refused_successor_leaves_the_old_token_its_time_and_is_not_tried_again() {
+    let server = Arc::new(Server::default());
+    let sessions = sessions(&server, "env:P");
+    server.gives("one", 90);
+    check(&sessions, "one");
+    server.wait(60);
+    server.says(400, r#"{"errors":["lease is not renewable"]}"#);
+    server.says(400, r#"{"errors":["invalid username or password"]}"#);
+    check(&sessions, "one");
+    let old = VaultToken::new(&SecretText::new("one".into())).expect("a token");
+    let same = sessions.renewed(&address(), old.as_ref()).expect("no error").expect("a token");
+    assert_eq!(same.expose_secret(), "one");
+    assert_eq!(server.asked(), ["me -", "renew-self one", "me -"]);
+}
+
+#[test]
 fn nobody_is_asked_for_a_password_twice() {
     let server = Arc::new(Server::default());
     let sessions = sessions(&server, "terminal");
