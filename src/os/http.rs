@@ -268,10 +268,14 @@ fn answer(response: Response) -> Result<Answer, TransportError> {
 fn failure(error: &reqwest::Error) -> TransportError {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = cause.downcast_ref().or_else(|| inner?.downcast_ref::<rustls::Error>());
-        if let Some(tls) = tls {
-            return TransportError::Tls(tls_problem(tls));
+        // An error of TLS stands in one of I/O, and that one in another, whose source passes over it.
+        let mut inner = Some(cause);
+        while let Some(error) = inner {
+            if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+                return TransportError::Tls(tls_problem(tls));
+            }
+            let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            inner = held.map(|held| held as &(dyn std::error::Error + 'static));
         }
         source = cause.source();
     }
@@ -288,15 +292,28 @@ fn failure(error: &reqwest::Error) -> TransportError {
 }
 
 fn tls_problem(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidMessage(_) => {
-            "the server speaks no TLS there: does its address begin with http://?".to_owned()
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error};
+    let hint = match error {
+        Error::InvalidMessage(_) => {
+            return "the server speaks no TLS there: does its address begin with http://?"
+                .to_owned();
         }
-        rustls::Error::InvalidCertificate(_) => {
-            format!("{error}: set VAULT_CACERT to the file of its certificate authority")
+        Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            "the server needs a new one"
         }
-        error => error.to_string(),
-    }
+        Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        ) => "if it is the right server, set VAULT_TLS_SERVER_NAME to the name in its certificate",
+        Error::InvalidCertificate(_) => "set VAULT_CACERT to the file of its certificate authority",
+        Error::AlertReceived(Alert::CertificateRequired | Alert::HandshakeFailure) => {
+            "the server wants to see a certificate: set VAULT_CLIENT_CERT and VAULT_CLIENT_KEY"
+        }
+        Error::AlertReceived(Alert::UnknownCA | Alert::BadCertificate) => {
+            "the server does not accept the certificate of VAULT_CLIENT_CERT"
+        }
+        _ => return error.to_string(),
+    };
+    format!("{error}: {hint}")
 }
 
 /// The causes of an error, without the URL, which its own text repeats.

@@ -223,11 +223,11 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
     expect![[r#"
         no authority
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: UnknownIssuer
+          ADDRESS/v1/MOUNT/keys/a: invalid peer certificate: UnknownIssuer: set VAULT_CACERT to the file of its certificate authority
 
         another authority
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: UnknownIssuer
+          ADDRESS/v1/MOUNT/keys/a: invalid peer certificate: UnknownIssuer: set VAULT_CACERT to the file of its certificate authority
 
         a file without certificates
         error: a.yaml: cannot wrap the data key
@@ -247,19 +247,19 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
 
         expired
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: certificate expired: verification time SECONDS (UNIX), but certificate is not valid after SECONDS SECONDS seconds ago)
+          ADDRESS/v1/MOUNT/keys/a: invalid peer certificate: certificate expired: verification time SECONDS (UNIX), but certificate is not valid after SECONDS SECONDS seconds ago): the server needs a new one
 
         another name
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: certificate not valid for name "127.0.0.1"; certificate is only valid for DnsName("vault.internal")
+          ADDRESS/v1/MOUNT/keys/a: invalid peer certificate: certificate not valid for name "127.0.0.1"; certificate is only valid for DnsName("vault.internal"): if it is the right server, set VAULT_TLS_SERVER_NAME to the name in its certificate
 
         not that name either
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): invalid peer certificate: certificate not valid for name "b.internal"; certificate is only valid for IpAddress(127.0.0.1)
+          ADDRESS/v1/MOUNT/keys/a: invalid peer certificate: certificate not valid for name "b.internal"; certificate is only valid for IpAddress(127.0.0.1): if it is the right server, set VAULT_TLS_SERVER_NAME to the name in its certificate
 
         no certificate shown
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: received fatal alert: CertificateRequired
+          ADDRESS/v1/MOUNT/keys/a: received fatal alert: CertificateRequired: the server wants to see a certificate: set VAULT_CLIENT_CERT and VAULT_CLIENT_KEY
 
         plain to TLS
         error: a.yaml: cannot wrap the data key
@@ -267,11 +267,11 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
 
         TLS to plain
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: cannot connect: client error (Connect): received corrupt message of type InvalidContentType
+          ADDRESS/v1/MOUNT/keys/a: the server speaks no TLS there: does its address begin with http://?
 
         client
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: received fatal alert: UnknownCA
+          ADDRESS/v1/MOUNT/keys/a: received fatal alert: UnknownCA: the server does not accept the certificate of VAULT_CLIENT_CERT
 
         client
         error: a.yaml: cannot wrap the data key
