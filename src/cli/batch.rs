@@ -99,7 +99,7 @@ pub(crate) fn run(
     order: Order,
     work: impl Fn(&Path) -> Result<Done, Error> + Sync,
 ) -> Exit {
-    run_distinct(ctx, &distinct(files, place), order, work)
+    run_distinct(ctx, &distinct(files, place), order, &work)
 }
 
 /// Works on every name, to read it: a symlink gives a result of its own.
@@ -109,14 +109,15 @@ pub(crate) fn run_each_name(
     order: Order,
     work: impl Fn(&Path) -> Result<Done, Error> + Sync,
 ) -> Exit {
-    run_distinct(ctx, &distinct(files, name), order, work)
+    run_distinct(ctx, &distinct(files, name), order, &work)
 }
 
 fn run_distinct(
     ctx: &Ctx,
     files: &[PathBuf],
     order: Order,
-    work: impl Fn(&Path) -> Result<Done, Error> + Sync,
+    // One piece of machine code for all commands.
+    work: &(dyn Fn(&Path) -> Result<Done, Error> + Sync),
 ) -> Exit {
     let bar = Bar::new(ctx, files.len());
     let (chunk, threads) = match order {

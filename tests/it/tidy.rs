@@ -37,7 +37,7 @@ const NEIGHBOURS: [(&str, &str); 5] = [
 ];
 
 /// A third-party crate is named in these rooms and nowhere else.
-const CRATES: [(&str, &[&str]); 30] = [
+const CRATES: [(&str, &[&str]); 33] = [
     ("aes", &["keyservice"]),
     ("aes_gcm", &["crypto"]),
     ("age", &["keyservice"]),
@@ -48,7 +48,9 @@ const CRATES: [(&str, &[&str]); 30] = [
     ("chacha20poly1305", &["crypto"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
+    ("ctr", &["crypto"]),
     ("getrandom", &["secret"]),
+    ("ghash", &["crypto"]),
     ("hkdf", &["crypto"]),
     ("hmac", &["crypto", "keyservice"]),
     ("md5", &["keyservice"]),
@@ -65,6 +67,7 @@ const CRATES: [(&str, &[&str]); 30] = [
     ("signal_hook", &["os"]),
     ("ssh_key", &["keyservice"]),
     ("strsim", &["config"]),
+    ("subtle", &["crypto"]),
     ("tempfile", &["os"]),
     ("time", &["timestamp"]),
     ("url", &["keyservice"]),
