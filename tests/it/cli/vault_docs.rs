@@ -64,7 +64,7 @@ fn the_page_does_what_it_says() {
             }
             "Another key" => {
                 let file = shell.read("prod.yaml");
-                let names = |key: &str| file.contains(&format!("\"key_name\": \"{key}\""));
+                let names = |key: &str| file.contains(&format!("key_name: {key}\n"));
                 assert!(names("next") && !names("app"), "{file}");
                 assert_eq!(shell.run("waxseal decrypt prod.yaml").ok(), "password: hunter2\n");
             }
