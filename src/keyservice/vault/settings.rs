@@ -88,6 +88,8 @@ names! {
     RATE_LIMIT = "BAO_RATE_LIMIT", "VAULT_RATE_LIMIT";
     /// Trust every certificate.
     SKIP_VERIFY = "BAO_SKIP_VERIFY", "VAULT_SKIP_VERIFY";
+    /// Ask DNS for the server: not done, since DNS would say then who gets the token.
+    SRV_LOOKUP = "BAO_SRV_LOOKUP", "VAULT_SRV_LOOKUP";
     /// The name that the certificate must have.
     TLS_SERVER_NAME = "BAO_TLS_SERVER_NAME", "VAULT_TLS_SERVER_NAME";
     /// The token.
@@ -181,7 +183,9 @@ impl VaultSettings {
     ) -> Result<Self, SettingError> {
         let text = |names| find(names, &variable).map(|(_, value)| value);
         let address = |names| parsed(find(names, &variable), Address::parse);
-        let flag = |names| Ok(parsed(find(names, &variable), go_bool)?.unwrap_or(false));
+        let flag = |names| {
+            Ok::<_, SettingError>(parsed(find(names, &variable), go_bool)?.unwrap_or(false))
+        };
         let error = |name: &str, problem: String| SettingError { name: name.to_owned(), problem };
         let mut trust = Trust::new();
         let server = address(ADDR)?;
@@ -248,6 +252,13 @@ impl VaultSettings {
         }
         if let Some((name, _)) = find(WRAP_TTL, &variable) {
             warnings.push(format!("{name} is not used: wrapped answers open nothing"));
+        }
+        if let Some((name, _)) =
+            find(SRV_LOOKUP, &variable).filter(|_| flag(SRV_LOOKUP) == Ok(true))
+        {
+            let text =
+                "is not used: DNS would say who gets the token; name the server with its port";
+            warnings.push(format!("{name} {text}"));
         }
         let tls = Tls { roots, identity, server_name, skip_verify };
         let proxy = proxy.map(|(_, proxy)| Arc::new(SecretText::new(proxy)));

@@ -76,10 +76,12 @@ fn a_terminal_is_told_what_weakens_the_connection() {
         .with("VAULT_ADDR", &server.address())
         .with("VAULT_SKIP_VERIFY", "1")
         .with("VAULT_WRAP_TTL", "60s")
+        .with("VAULT_SRV_LOOKUP", "true")
         .with("VAULT_HEADERS", r#"{"x-team":"blue"}"#);
     let (shown, code) = end(user.at_terminal("decrypt a.yaml"));
     assert!(shown.contains("note: VAULT_SKIP_VERIFY: no certificate is checked"), "{shown}");
     assert!(shown.contains("note: VAULT_WRAP_TTL is not used"), "{shown}");
+    assert!(shown.contains("note: VAULT_SRV_LOOKUP is not used"), "{shown}");
     assert_eq!(code, 0);
     let request = server.requests().pop().expect("one");
     assert_eq!(request.header("x-team"), Some("blue"));
