@@ -106,7 +106,9 @@ impl Http {
         }
         if let Some(identity) = &self.tls.identity {
             let parts = match identity {
-                settings::Identity::Files(certificate, key) => [file(key)?, file(certificate)?],
+                settings::Identity::Files(certificate, key) => {
+                    [file("VAULT_CLIENT_KEY", key)?, file("VAULT_CLIENT_CERT", certificate)?]
+                }
                 settings::Identity::Text(certificate, key) => {
                     let bytes = |text: &str| Wiped::from(text.as_bytes().to_vec());
                     [bytes(key.expose_secret()), bytes(certificate)]
@@ -143,19 +145,25 @@ fn setting(what: &str, error: &reqwest::Error) -> TransportError {
     TransportError::Setting(format!("{what}: {}", causes(error)))
 }
 
-fn file(path: &str) -> Result<Wiped<Vec<u8>>, TransportError> {
+/// What a variable of this name, or its twin `BAO_…`, names.
+fn file(variable: &str, path: &str) -> Result<Wiped<Vec<u8>>, TransportError> {
     let path = Path::new(path);
     read_bytes(path)
         .map(Wiped::from)
-        .map_err(|error| TransportError::Setting(format!("{}: {error}", path.shown())))
+        .map_err(|error| TransportError::Setting(format!("{variable}: {}: {error}", path.shown())))
 }
 
 /// The certificates to trust.
 fn certificates(roots: &Roots) -> Result<Vec<Certificate>, TransportError> {
     let (place, found) = match roots {
-        Roots::File(path) => (path.clone(), Certificate::from_pem_bundle(&file(path)?)),
-        Roots::Text(text) => ("CACERT_BYTES".into(), Certificate::from_pem_bundle(text.as_bytes())),
-        Roots::Folder(path) => (path.clone(), Ok(folder(Path::new(path))?)),
+        Roots::File(path) => {
+            let pem = file("VAULT_CACERT", path)?;
+            (format!("VAULT_CACERT: {path}"), Certificate::from_pem_bundle(&pem))
+        }
+        Roots::Text(text) => {
+            ("VAULT_CACERT_BYTES".into(), Certificate::from_pem_bundle(text.as_bytes()))
+        }
+        Roots::Folder(path) => (format!("VAULT_CAPATH: {path}"), Ok(folder(Path::new(path))?)),
     };
     match found {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
@@ -166,7 +174,7 @@ fn certificates(roots: &Roots) -> Result<Vec<Certificate>, TransportError> {
 
 /// Those of the files of a folder; what is no certificate is passed over.
 fn folder(path: &Path) -> Result<Vec<Certificate>, TransportError> {
-    let error = |error| TransportError::Setting(format!("{}: {error}", path.shown()));
+    let error = |error| TransportError::Setting(format!("VAULT_CAPATH: {}: {error}", path.shown()));
     let entries = std::fs::read_dir(path).map_err(error)?;
     let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
     let files = paths.map_err(error)?.into_iter().filter(|path| path.is_file());
@@ -218,7 +226,13 @@ impl Transport for Http {
             }
             builder = builder.body(body);
         }
-        answer(builder.send().map_err(|error| failure(&error))?)
+        answer(builder.send().map_err(|error| match failure(&error) {
+            // Who is not there is the proxy, or the server behind it.
+            TransportError::Connect(problem) if self.proxy.is_some() => {
+                TransportError::Connect(format!("over the proxy of VAULT_PROXY_ADDR: {problem}"))
+            }
+            failure => failure,
+        })?)
     }
 
     fn now(&self) -> Duration {

@@ -62,6 +62,15 @@ impl TokenStore {
         Ok(file.or_else(|| home(".vault-token")).map(Self::File))
     }
 
+    /// Whether the user chose it, and it is not the usual file.
+    #[must_use]
+    pub fn is_chosen(&self, env: &Env) -> bool {
+        match self {
+            Self::Helper { .. } => true,
+            Self::File(path) => env.home().is_none_or(|home| *path != home.join(".vault-token")),
+        }
+    }
+
     /// What it is called in messages.
     #[must_use]
     pub fn shown(&self) -> String {

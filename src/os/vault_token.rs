@@ -132,6 +132,20 @@ impl TokenSource for Tokens {
         }
     }
 
+    fn absent(&self) -> Option<String> {
+        let set = |name| self.env.set(name).is_some_and(|value| !value.is_empty());
+        if self.env.set(TOKEN.bao).is_some() && !set(TOKEN.bao) && set(TOKEN.vault) {
+            return Some(format!("{} is set to nothing, which hides {}", TOKEN.bao, TOKEN.vault));
+        }
+        match TokenStore::of(&self.env) {
+            Ok(Some(store)) if store.is_chosen(&self.env) => {
+                Some(format!("{} holds none", store.shown()))
+            }
+            Ok(None) => Some("HOME is not set, so nothing is known of ~/.vault-token".to_owned()),
+            Ok(Some(_)) | Err(_) => None,
+        }
+    }
+
     fn origin(&self, server: &Address) -> Option<String> {
         if let Some(sessions) = &self.sessions {
             return sessions.origin(server);

@@ -64,11 +64,13 @@ impl Default for ClientOptions {
 pub enum CallError {
     /// The user did not name this server.
     #[error(
-        "{server} is named by the file or its rule and not by you, so no token goes there; if it is yours: export VAULT_ADDR={server}"
+        "{server} is named by the file or its rule and not by you, so no token goes there; {advice}"
     )]
     NotTrusted {
         /// Which.
         server: Address,
+        /// What the user can do.
+        advice: String,
     },
     /// A place that should hold the token.
     #[error("{0}")]
@@ -151,6 +153,12 @@ impl Client {
     pub fn asking(mut self, asker: Box<dyn Asker>) -> Self {
         self.asker = Some(asker);
         self
+    }
+
+    /// Where a token was looked for in vain, for messages.
+    #[must_use]
+    pub fn absent_token(&self) -> Option<String> {
+        self.tokens.absent()
     }
 
     /// How calls are made.
@@ -257,7 +265,8 @@ impl Client {
         if self.trust.allows(server) || self.asker.as_deref().is_some_and(asked) {
             return Ok(server);
         }
-        Err(CallError::NotTrusted { server: server.clone() })
+        let advice = self.trust.advice(server);
+        Err(CallError::NotTrusted { server: server.clone(), advice })
     }
 
     fn repeated(

@@ -110,7 +110,7 @@ impl VaultKeys {
             let repeat = if halved { Repeat::Unsent } else { Repeat::Freely };
             match self.send_part(target, part, repeat) {
                 Ok(part) => {
-                    let explained = |text| refusal::of_item(target.operation, text);
+                    let explained = |text: String| refusal::of_item(&self.client, target, &text);
                     results.extend(part.into_iter().map(|it| it.map_err(explained)));
                 }
                 Err(Failed::TooMuch(_)) if part.len() > 1 => {
@@ -134,7 +134,7 @@ impl VaultKeys {
         let body = transit::body(target.operation, items);
         let answer =
             self.call(target, "POST", &target.path(), Some(&body), repeat).map_err(|error| {
-                let failed = refusal::of_call(&error);
+                let failed = refusal::of_call(&self.client, &error);
                 match error {
                     CallError::Transport(TransportError::TooLong) => Failed::TooMuch(failed),
                     _ => Failed::Error(failed),

@@ -14,20 +14,30 @@ pub(super) fn no_result() -> KeyError {
 }
 
 /// One item of a batch.
-pub(super) fn of_item(operation: Operation, text: String) -> KeyError {
-    let hint = match operation {
+pub(super) fn of_item(client: &Client, target: &Target, text: &str) -> KeyError {
+    let hint = match target.operation {
         Operation::Rewrap if text.contains("message authentication failed") => Some(REWRAP),
         _ => HINTS.iter().find(|(part, _)| text.contains(part)).map(|(_, hint)| *hint),
     };
+    let place = namespace(client, target);
     failed(match hint {
-        Some(hint) => format!("{text}: {hint}"),
-        None => text,
+        Some(hint) => format!("{text}{place}: {hint}"),
+        None => format!("{text}{place}"),
     })
 }
 
+/// The namespace, if it is one that no address in the file says.
+fn namespace(client: &Client, target: &Target) -> String {
+    let sent = client.options().namespace.as_deref().filter(|it| !target.is_below(it));
+    sent.map_or_else(String::new, |namespace| format!(" in the namespace {namespace}"))
+}
+
 /// No answer came.
-pub(super) fn of_call(error: &CallError) -> KeyError {
-    failed(error.to_string())
+pub(super) fn of_call(client: &Client, error: &CallError) -> KeyError {
+    match (&client.options().agent, error) {
+        (Some(agent), CallError::Transport(_)) => failed(format!("the Agent {agent}: {error}")),
+        _ => failed(error.to_string()),
+    }
 }
 
 /// The answer as a whole is a refusal.
@@ -49,9 +59,10 @@ pub(super) fn of_answer(
         )),
         _ => HINTS.iter().find(|(part, _)| text.contains(part)).map(|(_, hint)| (*hint).to_owned()),
     };
+    let place = namespace(client, target);
     failed(match hint {
-        Some(hint) => format!("{text} ({status}): {hint}"),
-        None => format!("{text} ({status})"),
+        Some(hint) => format!("{text} ({status}){place}: {hint}"),
+        None => format!("{text} ({status}){place}"),
     })
 }
 
@@ -66,7 +77,10 @@ fn denied(client: &Client, target: &Target) -> String {
         None if client.options().agent.is_some() => {
             format!("the Agent may have no token, or one that lacks `update` on {}", target.path())
         }
-        None => "there is no token: set VAULT_TOKEN, or log in".to_owned(),
+        None => match client.absent_token() {
+            Some(why) => format!("there is no token: {why}"),
+            None => "there is no token: set VAULT_TOKEN, or `waxseal login`".to_owned(),
+        },
     }
 }
 

@@ -33,7 +33,7 @@ impl VaultKeys {
         let target = target(key)?;
         let path = format!("{}/keys/{}", target.engine_path, target.key_name);
         let answer = self.call(&target, "GET", &path, None, Repeat::Freely);
-        let answer = answer.map_err(|error| refusal::of_call(&error))?;
+        let answer = answer.map_err(|error| refusal::of_call(self.client(), &error))?;
         if answer.status == 403 {
             return self.newest_of(wrapped);
         }

@@ -189,8 +189,12 @@ impl VaultSettings {
         let error = |name: &str, problem: String| SettingError { name: name.to_owned(), problem };
         let mut trust = Trust::new();
         let server = address(ADDR)?;
-        if let Some(server) = &server {
-            trust = trust.with(server.clone());
+        if let (Some(server), Some((name, _))) = (&server, find(ADDR, &variable)) {
+            trust = trust.with_named(name, server.clone());
+        } else if variable(ADDR.bao).is_some()
+            && variable(ADDR.vault).is_some_and(|it| !it.is_empty())
+        {
+            trust = trust.with_hidden(ADDR.bao);
         }
         let (name, list) = allowed;
         let trust = trust
@@ -203,7 +207,7 @@ impl VaultSettings {
                 .map(|it| it.trim_matches('/').to_owned())
                 .filter(|namespace| !namespace.is_empty()),
             timeout: parsed(find(CLIENT_TIMEOUT, &variable), limit)?.unwrap_or(default.timeout),
-            retries: parsed(find(MAX_RETRIES, &variable), str::parse)?.unwrap_or(default.retries),
+            retries: parsed(find(MAX_RETRIES, &variable), number)?.unwrap_or(default.retries),
             redirects: !flag(DISABLE_REDIRECTS)?,
             rate: parsed(find(RATE_LIMIT, &variable), Rate::parse)?,
             headers: Arc::new(parsed(find(HEADERS, &variable), headers)?.unwrap_or_default()),
@@ -316,6 +320,10 @@ fn go_bool(text: &str) -> Result<bool, &'static str> {
     }
 }
 
+fn number(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "not a number from 0 on")
+}
+
 /// The time for a call; 0 is no limit, as in the API library.
 fn limit(text: &str) -> Result<Duration, &'static str> {
     let time = duration(text)?;
@@ -414,7 +422,7 @@ mod tests {
                 "VAULT_HEADERS: a header that begins with X-Vault- is none to add",
             ),
             (vec![("VAULT_HEADERS", r#"{"a":1}"#)], "VAULT_HEADERS: no JSON object of texts"),
-            (vec![("VAULT_MAX_RETRIES", "-1")], "VAULT_MAX_RETRIES: invalid digit found in string"),
+            (vec![("VAULT_MAX_RETRIES", "-1")], "VAULT_MAX_RETRIES: not a number from 0 on"),
         ] {
             assert_eq!(read(&variables).err().as_deref(), Some(message));
         }

@@ -80,6 +80,11 @@ pub trait TokenSource: Send + Sync {
 
     /// What the token for a server came from, for messages: `VAULT_TOKEN`; `None`: there is none.
     fn origin(&self, server: &Address) -> Option<String>;
+
+    /// Why there is no token, where more is known than that there is none: a variable that hides another.
+    fn absent(&self) -> Option<String> {
+        None
+    }
 }
 
 #[cfg(test)]

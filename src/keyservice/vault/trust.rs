@@ -17,7 +17,22 @@ pub struct Trust {
     /// `none` was named: not even the others.
     none: bool,
     servers: Vec<Address>,
+    /// The variable that names a server, for messages.
+    named: Option<(&'static str, Named)>,
+    /// A list was given.
+    listed: bool,
 }
+
+/// What the variable for the server's address holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Named {
+    Server(Address),
+    /// It is set to nothing, and so hides the other of its two names.
+    Nothing,
+}
+
+/// The variable of the list.
+const LIST: &str = "SOPS_HC_VAULT_ALLOWLIST";
 
 /// Who may know more than the environment does: what the user said before, or says now.
 pub trait Asker: Send + Sync {
@@ -58,6 +73,37 @@ impl Trust {
         self
     }
 
+    /// This one too, which a variable names.
+    #[must_use]
+    pub fn with_named(mut self, variable: &'static str, server: Address) -> Self {
+        self.named = Some((variable, Named::Server(server.clone())));
+        self.with(server)
+    }
+
+    /// None, since a variable is set to nothing, which hides the other of its two names.
+    #[must_use]
+    pub fn with_hidden(mut self, variable: &'static str) -> Self {
+        self.named = Some((variable, Named::Nothing));
+        self
+    }
+
+    /// What the user can do so that a token may be sent to this server.
+    #[must_use]
+    pub fn advice(&self, server: &Address) -> String {
+        let add = if self.listed { "add it to" } else { "if both are yours: export" };
+        let value = if self.listed { String::new() } else { format!("={server}") };
+        match &self.named {
+            _ if self.none => format!("{LIST} is `none`, which forbids every server"),
+            Some((variable, Named::Nothing)) => {
+                format!("{variable} is set to nothing, which hides VAULT_ADDR: unset it")
+            }
+            Some((variable, Named::Server(named))) => {
+                format!("{variable} names {named}; {add} {LIST}{value}")
+            }
+            None => format!("if it is yours: export VAULT_ADDR={server}"),
+        }
+    }
+
     /// Those of a comma list too: addresses, or `all` or `none` alone, as SOPS has it. An entry allows
     /// the server that it names; SOPS takes it for the beginning of a text.
     ///
@@ -65,6 +111,7 @@ impl Trust {
     ///
     /// If an entry is empty or no address.
     pub fn with_list(mut self, list: &str) -> Result<Self, TrustError> {
+        self.listed = !list.is_empty();
         match list {
             "" => {}
             "all" => self.all = true,
@@ -140,6 +187,26 @@ mod tests {
         assert!(!named.clone().with_list("none").expect("valid").allows(&server));
         assert!(named.with_list("").expect("valid").allows(&server));
         assert!(!Trust::new().allows(&server));
+        let advice = |trust: Trust| trust.advice(&server);
+        assert_eq!(advice(Trust::new()), "if it is yours: export VAULT_ADDR=https://vault.example");
+        assert_eq!(
+            advice(Trust::new().with_hidden("BAO_ADDR")),
+            "BAO_ADDR is set to nothing, which hides VAULT_ADDR: unset it"
+        );
+        let near = Trust::new().with_named("VAULT_ADDR", address("http://vault.example"));
+        assert_eq!(
+            advice(near.clone()),
+            "VAULT_ADDR names http://vault.example; if both are yours: export \
+             SOPS_HC_VAULT_ALLOWLIST=https://vault.example"
+        );
+        assert_eq!(
+            advice(near.clone().with_list("https://other").expect("valid")),
+            "VAULT_ADDR names http://vault.example; add it to SOPS_HC_VAULT_ALLOWLIST"
+        );
+        assert_eq!(
+            advice(near.with_list("none").expect("valid")),
+            "SOPS_HC_VAULT_ALLOWLIST is `none`, which forbids every server"
+        );
         assert_eq!(Trust::new().with_list("https://a,,"), Err(TrustError::Empty { position: 2 }));
         let error = Trust::new().with_list("https://a,vault").expect_err("no address");
         assert_eq!(
