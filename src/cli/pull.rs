@@ -69,16 +69,23 @@ fn pull(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Done, Error> {
         return Err(Error::new(exit::GENERIC, text));
     }
     opened.refuse_broken()?;
-    let values = secret(ctx, args, path)?;
+    let (values, place) = secret(ctx, args, path)?;
     let doc = opened.file.document();
     let prune = if args.prune { Prune::Yes } else { Prune::No };
     let taken = file::take(doc, &values, prune).map_err(|error| refused(&error))?;
-    let new: Vec<&KeyPath> = taken.changed.iter().filter(|at| doc.find(at).is_none()).collect();
+    let new: Vec<New<'_>> = taken.changed.iter().filter_map(|at| New::of(doc, at)).collect();
     let rule = opened.file.encrypted().metadata().policy().rule().clone();
+    // Where nobody vouches for the rule, somebody without the key may have chosen what it leaves open.
+    let usual = rule == *policy::Policy::unnamed(false).rule();
+    let suspect = !usual && !opened.file.outcome().marked;
+    let judged = suspect || names_what_is_sealed(&rule);
     let mut done = set::finish(ctx, path, opened, taken.text)?;
     if let Some(write) = &done.write {
         let sealed = String::from_utf8_lossy(&write.content);
-        refuse_in_the_open(&sealed, format, &rule, &new)?;
+        if judged {
+            refuse_in_the_open(&sealed, format, &rule, &new)?;
+        }
+        done.notes.push(format!("{}: taken from {place}", path.shown()));
     } else {
         done.notes.push(format!("{}: holds these values already", path.shown()));
     }
@@ -97,19 +104,23 @@ fn pull(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Done, Error> {
 fn new_file(ctx: &Ctx, args: &PullArgs, path: &Path, format: Format) -> Result<Done, Error> {
     plain::refuse_configuration(path)?;
     let plan = SealArgs::default().plan(ctx, path)?;
-    let values = secret(ctx, args, path)?;
+    let (values, place) = secret(ctx, args, path)?;
     let text = file::write_values(&values, format)
         .map_err(|error| explain::file(&error, Role::Changed))?;
     let sealed = encrypt_anew(ctx, &plan, text, format)?;
     check_something_is_sealed(&sealed, format, &plan)?;
-    refuse_in_the_open(&sealed, format, plan.policy.rule(), &[&KeyPath::default()])?;
-    let notes = plan.lockout(ctx).into_iter().collect();
+    if names_what_is_sealed(plan.policy.rule()) {
+        let all = KeyPath::default();
+        refuse_in_the_open(&sealed, format, plan.policy.rule(), &[New { at: &all, below: false }])?;
+    }
+    let mut notes: Vec<String> = plan.lockout(ctx).into_iter().collect();
+    notes.push(format!("{}: taken from {place}", path.shown()));
     let write = Write { before: Expected::Nothing, ..Write::new(path, sealed.into_bytes()) };
     Ok(Done { write: Some(write), notes, ..Done::default() })
 }
 
 /// What the secret holds.
-fn secret(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Value, Error> {
+fn secret(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<(Value, String), Error> {
     let wanted = match &args.from {
         Some(from) => Wanted::at(ctx, from)?,
         None => {
@@ -129,7 +140,9 @@ fn secret(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Value, Error> {
     }
     match place.read(client, args.version).map_err(|error| kv::explain(&error))? {
         Secret::There { json, .. } => {
-            Value::parse(json.expose_secret()).map_err(|error| wrong(error.problem.into_owned()))
+            let value = Value::parse(json.expose_secret());
+            let value = value.map_err(|error| wrong(error.problem.into_owned()))?;
+            Ok((value, place.to_string()))
         }
         Secret::Gone { version, destroyed: true } => {
             Err(wrong(format!("version {version} was destroyed: nothing brings it back"))
@@ -163,15 +176,41 @@ fn refused(error: &TakeError) -> Error {
     explained.hint(format!("it is about {} of the secret", error.path))
 }
 
-/// A rule that names what is sealed leaves all else in the open: a new key of a secret is not meant to be
-/// there. What was in the open before is its owner's choice.
+/// A place that the secret has and the file had not.
+struct New<'a> {
+    at: &'a KeyPath,
+    /// There was one value, and now there are some below it.
+    below: bool,
+}
+
+impl<'a> New<'a> {
+    /// `None`: there was a value at this place, and there may be another one now.
+    fn of(old: &Document, at: &'a KeyPath) -> Option<Self> {
+        match old.find(at).map(|id| old.node(id).kind()) {
+            None => Some(Self { at, below: false }),
+            Some(NodeKind::Map | NodeKind::List) => None,
+            Some(_) => Some(Self { at, below: true }),
+        }
+    }
+
+    fn holds(&self, path: &KeyPath) -> bool {
+        path.0.starts_with(&self.at.0) && !(self.below && path.0.len() == self.at.0.len())
+    }
+}
+
+/// Such a rule leaves all else in the open: a new key of a secret is not meant to be there.
+fn names_what_is_sealed(rule: &policy::Rule) -> bool {
+    rule.field().starts_with("encrypted_")
+}
+
+/// Refuses new values that would stand in the open. What was there before is its owner's choice.
 fn refuse_in_the_open(
     sealed: &str,
     format: Format,
     rule: &policy::Rule,
-    new: &[&KeyPath],
+    new: &[New<'_>],
 ) -> Result<(), Error> {
-    if new.is_empty() || !rule.field().starts_with("encrypted_") {
+    if new.is_empty() {
         return Ok(());
     }
     let Ok(doc) = Document::parse(sealed.to_owned(), format) else { return Ok(()) };
@@ -183,7 +222,7 @@ fn refuse_in_the_open(
         }
         let path = doc.path_of(id);
         let metadata = matches!(path.0.first(), Some(Step::Key(key)) if key == BLOCK);
-        if !metadata && new.iter().any(|new| path.0.starts_with(&new.0)) {
+        if !metadata && new.iter().any(|new| new.holds(&path)) {
             let text = format!(
                 "{path} is new and would stay in the open by the rule ({}: {}); nothing was changed",
                 rule.field(),

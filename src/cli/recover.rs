@@ -44,6 +44,9 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> Result<Exit, Error> {
     decrypt::run(ctx, &decrypt)
 }
 
+/// Each is tried on every wrapped key that no other opens.
+const MOST_CONTEXTS: usize = 100;
+
 fn exported(path: &Path) -> Result<ExportedKey, Error> {
     let json = read_bytes(path).map(Wiped::from);
     let json = json.map_err(|error| read_error(&error, exit::CANNOT_READ).about(path))?;
@@ -62,6 +65,11 @@ fn contexts_of_rules(ctx: &Ctx, args: &DecryptArgs) -> Result<Vec<String>, Error
             MasterKey::Age { .. } | MasterKey::Foreign { .. } => None,
         }));
     }
+    contexts.sort();
     contexts.dedup();
+    if contexts.len() > MOST_CONTEXTS {
+        let text = format!("the creation rules name {} contexts for these files", contexts.len());
+        return Err(Error::new(exit::GENERIC, text).hint("recover fewer files at a time"));
+    }
     Ok(contexts)
 }

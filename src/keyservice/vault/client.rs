@@ -348,7 +348,10 @@ impl Client {
                 return Err(refused("what is no address".to_owned(), RedirectError::Elsewhere));
             }
         };
-        if !self.trust.allows(&to) {
+        // A login goes to servers that were named one by one.
+        let login = call.headers.iter().any(|(name, _)| name.starts_with("x-vault-inline-auth-"));
+        let trust = if login { self.trust.clone().only_named() } else { self.trust.clone() };
+        if !trust.allows(&to) {
             return Err(refused(to.to_string(), RedirectError::NotTrusted));
         }
         let is_secure = |it: &Address| it.to_string().starts_with("https://");

@@ -6,6 +6,7 @@
 
 use zeroize::Zeroizing;
 
+use super::OF_THE_SERVER;
 use super::address::Address;
 use super::client::{Call, CallError, Client, Repeat};
 use super::envelope::{self, Refusal};
@@ -131,6 +132,10 @@ impl Place {
             Ok(found) => found,
             // A server before there was this question, or a token that may not ask it.
             Err(refusal) if matches!(refusal.status, 403 | 404) => {
+                // Then anything can be mounted there, and whoever wrote the rule chose the path.
+                if path.split('/').any(|part| OF_THE_SERVER.contains(&part)) {
+                    return Err(refused(server, refusal, UNKNOWN.to_owned()));
+                }
                 return match (stated.mount, stated.engine) {
                     (Some(mount), Some(engine)) => Self::within(server, mount, path, engine),
                     _ => Err(refused(server, refusal, UNKNOWN.to_owned())),

@@ -42,7 +42,7 @@ use self::queue::Queue;
 use self::transit::{AnswerError, Item, Operation};
 use super::{Crew, KeyError, KeyService};
 use crate::keys::{MasterKey, WrappedKey};
-use crate::secret::{DataKey, SecretText};
+use crate::secret::{DATA_KEY_LEN, DataKey, SecretText};
 
 /// The transit keys of a run.
 pub struct VaultKeys {
@@ -321,7 +321,12 @@ fn damage(enc: &str, context: Option<&str>) -> Option<String> {
 /// The wrapped key that the server gave.
 fn wrapped(result: Result<SecretText, KeyError>) -> Result<String, KeyError> {
     let text = result?.expose_secret().to_owned();
-    if transit::is_ciphertext(&text) { Ok(text) } else { Err(refusal::no_result()) }
+    if is_wrapping(&text) { Ok(text) } else { Err(refusal::no_result()) }
+}
+
+/// Whether this can be a wrapped data key, and one that is read again: it is longer than what it holds.
+fn is_wrapping(enc: &str) -> bool {
+    enc.len() >= "vault:v1:".len() + DATA_KEY_LEN && damage(enc, None).is_none()
 }
 
 /// The data key that the server gave.

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::transit::{self, AnswerError, Item, Operation};
-use super::{Repeat, Target, VaultKeys, damage, envelope, refusal};
+use super::{Repeat, Target, VaultKeys, damage, envelope, is_wrapping, refusal};
 use crate::keys::MasterKey;
 use crate::keyservice::KeyError;
 use crate::secret::SecretText;
@@ -51,18 +51,15 @@ impl VaultKeys {
     }
 
     fn newest_of(&self, wrapped: &[(MasterKey, &str)]) -> Result<Versions, KeyError> {
-        let mut first = None;
-        for (key, enc) in wrapped.iter().take(PROBES) {
-            match self.rewrap(&[(key.clone(), enc)]).pop() {
-                Some(Ok(new)) => {
-                    let newest = transit::version(&new).ok_or_else(refusal::no_result)?;
-                    return Ok(Versions { oldest: 1, newest });
-                }
-                Some(Err(error)) => first = first.or(Some(error)),
-                None => {}
+        // One that is damaged says nothing of the others.
+        let results = self.rewrap(wrapped);
+        let versions = results.iter().flatten().filter_map(|new| transit::version(new));
+        match versions.max() {
+            Some(newest) => Ok(Versions { oldest: 1, newest }),
+            None => {
+                Err(results.into_iter().find_map(Result::err).unwrap_or_else(refusal::no_result))
             }
         }
-        Err(first.unwrap_or_else(refusal::no_result))
     }
 
     /// Has each of these made anew, by the newest version of its key; together with those that others ask
@@ -81,7 +78,7 @@ impl VaultKeys {
         let new = |((_, old), result): (&(MasterKey, &str), Result<SecretText, KeyError>)| {
             let text = result?.expose_secret().to_owned();
             let older = transit::version(&text) < transit::version(old.trim_end());
-            if older { Err(refusal::no_result()) } else { Ok(text) }
+            if older || !is_wrapping(&text) { Err(refusal::no_result()) } else { Ok(text) }
         };
         wrapped.iter().zip(results).map(new).collect()
     }
@@ -100,7 +97,3 @@ fn context(key: &MasterKey) -> Option<String> {
         MasterKey::Age { .. } | MasterKey::Foreign { .. } => None,
     }
 }
-
-/// Wrapped keys that are tried, where the newest version cannot be read. One that is damaged says nothing
-/// of the others.
-const PROBES: usize = 3;

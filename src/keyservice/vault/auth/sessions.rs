@@ -61,6 +61,9 @@ struct Live {
     settled: bool,
 }
 
+/// What a server says of such a login that it refused. A header says it too, if nobody on the way drops it.
+const NOT_LET_IN: &str = "failed to perform inline authentication";
+
 /// How long the last words may take.
 const PARTING: Duration = Duration::from_secs(5);
 
@@ -202,6 +205,11 @@ impl Sessions {
         let tried = self.plan.login.form(&desk, &*self.places).and_then(|form| {
             let headers = inline::headers(&mount, &form);
             match desk.look(&headers) {
+                Err(LoginError::Refused { refusal, hint })
+                    if refusal.texts.iter().any(|text| text.contains(NOT_LET_IN)) =>
+                {
+                    Err(LoginError::Refused { refusal, hint })
+                }
                 // There is no token to look at, which the server says after it has let us in.
                 Ok(_) | Err(LoginError::Refused { .. }) => Ok(headers),
                 Err(error) => Err(error),
