@@ -221,7 +221,7 @@ impl Target {
         if !is_path(engine_path) {
             return Err(problem("the path of the engine is none".to_owned()));
         }
-        if engine_path.split('/').any(|name| OF_THE_SERVER.contains(&name)) {
+        if is_of_the_server(engine_path) {
             return Err(problem("no transit engine can be mounted there".to_owned()));
         }
         if !is_name(key_name) {
@@ -245,6 +245,10 @@ impl Target {
 /// Paths of the server's own, where other things than keys are written. None can be a mount, and a
 /// namespace may stand before them.
 const OF_THE_SERVER: [&str; 4] = ["auth", "cubbyhole", "identity", "sys"];
+
+fn is_of_the_server(path: &str) -> bool {
+    path.split('/').any(|name| OF_THE_SERVER.contains(&name))
+}
 
 /// Whether a path leads down only, by names that stay as they are in a URL.
 fn is_path(path: &str) -> bool {
