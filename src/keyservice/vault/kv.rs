@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::address::Address;
 use super::client::{Call, CallError, Client, Repeat};
 use super::envelope::{self, Refusal};
+use super::escape::escaped_path;
 use super::http::Answer;
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::path::{KeyPath, Step};
@@ -125,7 +126,7 @@ impl Place {
     pub fn find(client: &Client, stated: &Stated<'_>) -> Result<Self, KvError> {
         let (server, path) = (stated.server, stated.path.trim_matches('/'));
         check_path(path)?;
-        let asked = format!("sys/internal/ui/mounts/{}", encoded(path));
+        let asked = format!("sys/internal/ui/mounts/{}", escaped_path(path));
         let answer = send(client, server, path, "GET", &asked, None, Repeat::Freely)?;
         let found = match envelope::read(&answer) {
             Ok(found) => found,
@@ -189,7 +190,7 @@ impl Place {
     /// Behind `/v1/`.
     fn api(&self) -> String {
         let data = if self.engine == Engine::Two { "data/" } else { "" };
-        format!("{}/{data}{}", encoded(&self.mount), encoded(&self.path))
+        format!("{}/{data}{}", escaped_path(&self.mount), escaped_path(&self.path))
     }
 
     /// Reads the last version, or this one.
@@ -387,22 +388,9 @@ fn check_path(path: &str) -> Result<(), KvError> {
     Err(KvError::Path(problem.to_owned()))
 }
 
-/// A path in a URL (RFC 3986, 2.3): other bytes than unreserved ones by their number.
-fn encoded(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{check_path, encoded, is_below};
+    use super::{check_path, is_below};
 
     #[test]
     fn a_path_leads_down_only() {
@@ -412,7 +400,6 @@ mod tests {
         for bad in ["", "secret//a", "secret/../sys/seal", "secret/.", "a/b\n", "a\\..\\b"] {
             assert!(check_path(bad).is_err(), "{bad}");
         }
-        assert_eq!(encoded("kv/ä b/c%2f?x#y"), "kv/%C3%A4%20b/c%252f%3Fx%23y");
         assert!(is_below("team/kv/a", "team") && !is_below("team2/kv", "team"));
     }
 }

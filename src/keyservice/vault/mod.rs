@@ -12,6 +12,7 @@ mod address;
 pub mod auth;
 mod client;
 pub mod envelope;
+mod escape;
 mod exported;
 mod http;
 mod inspect;

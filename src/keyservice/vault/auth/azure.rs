@@ -1,7 +1,7 @@
 //! Azure: a token of the machine's managed identity, and which machine it is (Vault API:
 //! `auth/azure/login`).
 
-use super::escape::escaped;
+use super::super::escape::escaped;
 use super::machine::{Machine, Question, Way, text_of};
 use super::{Desk, LoginError, Session, body};
 use crate::secret::SecretText;

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::escape::escaped;
+use super::super::escape::escaped;
 use super::machine::{Machine, Question, Silence, Way, text_of};
 use super::{Desk, LoginError, Session, body};
 use crate::secret::SecretText;

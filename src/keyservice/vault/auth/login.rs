@@ -3,6 +3,7 @@
 //! Invariants: a [`Plan`] that exists names all that its method needs; credentials are read when a
 //! login is made and not before, and kept no longer.
 
+use super::super::escape::escaped;
 use super::approle::AppRole;
 use super::place::{Place, Places};
 use super::settings::Settings;
@@ -251,7 +252,7 @@ impl Form {
     #[must_use]
     pub fn path(&self) -> String {
         match &self.username {
-            Some(name) => format!("login/{}", segment(name)),
+            Some(name) => format!("login/{}", escaped(name)),
             None => "login".to_owned(),
         }
     }
@@ -284,23 +285,9 @@ pub(super) fn read(
     Ok(text)
 }
 
-/// A name as one segment of a path.
-#[must_use]
-pub fn segment(name: &str) -> String {
-    let mut out = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Login, Plan, Settings, segment};
+    use super::{Login, Plan, Settings};
 
     fn plan(text: &str) -> Result<Plan, String> {
         let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
@@ -335,10 +322,5 @@ mod tests {
             let error = plan(text).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn a_name_is_one_segment() {
-        assert_eq!(segment("a/b@c d\u{e4}%"), "a%2Fb%40c%20d%C3%A4%25");
     }
 }

@@ -12,7 +12,6 @@ mod approle;
 mod aws;
 pub mod aws_keys;
 mod azure;
-mod escape;
 #[cfg(test)]
 mod fake;
 mod gcp;

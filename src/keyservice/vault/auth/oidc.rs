@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::envelope::flat;
+use super::super::escape::{escaped, field};
 use super::super::{CallError, TransportError};
-use super::escape::{escaped, field};
 use super::{Desk, LoginError, PATIENCE, Person, Session, body, nonce};
 use crate::secret::SecretText;
 
