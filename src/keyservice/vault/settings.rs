@@ -72,6 +72,8 @@ names! {
     CLIENT_KEY_BYTES = "BAO_CLIENT_KEY_BYTES", "VAULT_CLIENT_KEY_BYTES";
     /// For a call with its repetitions.
     CLIENT_TIMEOUT = "BAO_CLIENT_TIMEOUT", "VAULT_CLIENT_TIMEOUT";
+    /// The configuration of the server's own program, which names a token helper.
+    CONFIG_PATH = "BAO_CONFIG_PATH", "VAULT_CONFIG_PATH";
     /// Follow no redirect.
     DISABLE_REDIRECTS = "BAO_DISABLE_REDIRECTS", "VAULT_DISABLE_REDIRECTS";
     /// Headers of every request, in JSON.
