@@ -322,6 +322,9 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
+    if text.is_empty() {
+        return Err(PROBLEM);
+    }
     let mut rest = text;
     let mut total = 0.0;
     while !rest.is_empty() {
@@ -434,8 +437,8 @@ mod tests {
         for (text, seconds) in [("60", 60.0), ("1m30s", 90.0), ("1.5h", 5_400.0), ("250ms", 0.25)] {
             assert_eq!(duration(text).map(|it| it.as_secs_f64()), Ok(seconds), "{text}");
         }
-        for text in ["", "-1", "1x", "s", "1e9h"] {
-            assert!(duration(text).is_err() || text.is_empty(), "{text}");
+        for text in ["", "-1", "1x", "s", "1e9h", "."] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 }
