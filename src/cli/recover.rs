@@ -62,6 +62,5 @@ fn contexts_of_rules(ctx: &Ctx, args: &DecryptArgs) -> Result<Vec<String>, Error
             MasterKey::Age { .. } | MasterKey::Foreign { .. } => None,
         }));
     }
-    contexts.dedup();
     Ok(contexts)
 }
