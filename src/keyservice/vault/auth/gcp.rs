@@ -1,7 +1,7 @@
 //! Google Cloud: a token by which Google says who a machine or a service account is (Vault API:
 //! `auth/gcp/login`).
 //!
-//! Invariant: a token is made for one role of Vault and is good for minutes.
+//! Invariant: a token is made for one role of Vault; one that an account signs is good for minutes.
 
 use serde_json::json;
 

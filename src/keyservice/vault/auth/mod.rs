@@ -344,5 +344,5 @@ pub(crate) fn nonce() -> Result<String, LoginError> {
     Ok(nonce)
 }
 
-/// How long a server may take to be asked again while a person does something elsewhere.
+/// How long a person may take to do something elsewhere.
 pub const PATIENCE: Duration = Duration::from_secs(120);
