@@ -16,7 +16,7 @@ use super::key_diff::shown;
 use super::{open, tree};
 use crate::keys::{KeyGroup, MasterKey};
 use crate::keyservice::vault::settings::{ADDR, AGENT_ADDR, VaultSettings};
-use crate::keyservice::vault::{Address, CallError, Client};
+use crate::keyservice::vault::{Address, CallError, Client, NO_TOKEN};
 use crate::keyservice::{KeyError, RecoverError};
 use crate::os::env::VARIABLES;
 use crate::os::threads::side_by_side;
@@ -242,7 +242,7 @@ fn ask(
         Ok(_) => {}
         Err(why) => problems.push(match &server.token_source {
             Some(source) => format!("{address}: the token of {source}: {why}"),
-            None => format!("{address}: there is no token: set VAULT_TOKEN, or log in"),
+            None => format!("{address}: {NO_TOKEN}"),
         }),
     }
     server.token = Some(token);

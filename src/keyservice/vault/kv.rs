@@ -1,8 +1,10 @@
 //! The key-value engines: which one holds a secret, what it holds, and the next version of it.
 //!
-//! What a secret holds goes through here as text, so that no number loses a digit. Invariants: a path
-//! leads down only, and to the engine that the server names for it; a version is written only where the
-//! one that was read before is still the last (`cas`); nothing of a secret is part of an error.
+//! What a secret holds goes through here as text, so that no number loses a digit.
+//!
+//! Invariants: a path leads down only, and to the engine that the server names for it, if it does; an engine
+//! of version 2 writes only where the version that was read before is still the last (`cas`), one of version 1
+//! is asked once; nothing of a secret is part of an error.
 
 use zeroize::Zeroizing;
 
@@ -11,6 +13,7 @@ use super::client::{Call, CallError, Client, Repeat};
 use super::envelope::{self, Refusal};
 use super::escape::escaped_path;
 use super::http::Answer;
+use super::refusal::NO_TOKEN;
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::path::{KeyPath, Step};
 use crate::secret::{SecretText, reserve};
@@ -327,7 +330,7 @@ impl Place {
                 "the token of {origin} may have expired, or lack `{capability}` on {}",
                 self.api()
             ),
-            (403, None) => "there is no token: set VAULT_TOKEN, or log in".to_owned(),
+            (403, None) => NO_TOKEN.to_owned(),
             (404, _) => format!("is `{}` where the engine is mounted?", self.mount),
             _ => String::new(),
         };

@@ -5,8 +5,8 @@
 //! [`Transport`].
 //!
 //! Invariants: nothing is sent to a server that the user did not name; what stands in a file leads a
-//! request to `MOUNT/encrypt/NAME` or `MOUNT/decrypt/NAME` only, where `MOUNT` is none of the server's own
-//! paths; no message holds a token or a key.
+//! request to `MOUNT/OPERATION/NAME` only, where `OPERATION` is one of [`Operation`] or, to read its versions,
+//! `keys`, and `MOUNT` is none of the server's own paths; no message holds a token or a key.
 
 mod address;
 pub mod auth;
@@ -35,6 +35,7 @@ pub use self::exported::{ExportError, ExportedKey, ExportedKeys};
 pub use self::http::{Answer, LARGEST, Request, Transport, TransportError};
 pub use self::inspect::{Capabilities, Health, TokenState};
 pub use self::rate::{Rate, RateError};
+pub use self::refusal::NO_TOKEN;
 pub use self::rewrap::Versions;
 pub use self::token::{Headers, TokenError, TokenSource, VaultToken};
 pub use self::trust::{Asker, Trust, TrustError};

@@ -1,6 +1,7 @@
 //! What the user is told when a server did not do what it was asked for.
 
 use super::client::{CallError, Client};
+use super::envelope::NO_TEXT;
 use super::transit::{AnswerError, Operation};
 use super::{KeyError, Target};
 
@@ -38,7 +39,7 @@ pub(super) fn of_answer(
     error: &AnswerError,
 ) -> KeyError {
     let text = match error {
-        AnswerError::Refused(texts) if texts.is_empty() => "the server says no more".to_owned(),
+        AnswerError::Refused(texts) if texts.is_empty() => NO_TEXT.to_owned(),
         error => error.to_string(),
     };
     let hint = match status {
@@ -66,9 +67,12 @@ fn denied(client: &Client, target: &Target) -> String {
         None if client.options().agent.is_some() => {
             format!("the Agent may have no token, or one that lacks `update` on {}", target.path())
         }
-        None => "there is no token: set VAULT_TOKEN, or log in".to_owned(),
+        None => NO_TOKEN.to_owned(),
     }
 }
+
+/// What to do where a server wants a token.
+pub const NO_TOKEN: &str = "there is no token: set VAULT_TOKEN, or log in";
 
 /// Rewrap takes no associated data (Vault API).
 const REWRAP: &str = "another key made it, it was changed, or it was wrapped with associated data, which \
