@@ -13,10 +13,11 @@ use super::client::{Call, CallError, Client, Repeat};
 use super::envelope::{self, Refusal};
 use super::escape::escaped_path;
 use super::http::Answer;
+use super::json::Json;
 use super::refusal::NO_TOKEN;
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::path::{KeyPath, Step};
-use crate::secret::{SecretText, reserve};
+use crate::secret::SecretText;
 use crate::shown::Show;
 
 /// The two kinds of engine.
@@ -275,7 +276,6 @@ impl Place {
             Secret::Gone { version, .. } => *version,
             Secret::Missing => 0,
         };
-        let mut body = Zeroizing::new(Vec::new());
         let (start, end, repeat) = match self.engine {
             Engine::One => (String::new(), String::new(), Repeat::Unsent),
             // Sent twice it is refused the second time.
@@ -285,10 +285,11 @@ impl Place {
                 Repeat::Freely,
             ),
         };
+        let mut body = Json::with_room(start.len() + json.len() + end.len());
         for part in [start.as_str(), json, end.as_str()] {
-            reserve(&mut body, part.len());
-            body.extend_from_slice(part.as_bytes());
+            body.put(part);
         }
+        let body = body.into_bytes();
         let answer = self.send(client, "POST", &self.api(), Some(&body), repeat)?;
         match envelope::read(&answer) {
             Ok(said) => Ok(said.pointer("/data/version").and_then(serde_json::Value::as_u64)),

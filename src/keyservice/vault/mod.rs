@@ -16,6 +16,7 @@ mod escape;
 mod exported;
 mod http;
 mod inspect;
+mod json;
 pub mod kv;
 mod queue;
 mod rate;

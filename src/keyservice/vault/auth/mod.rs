@@ -56,8 +56,9 @@ pub use self::settings::Settings;
 pub use self::vouched::Vouched;
 
 use super::envelope::{self, Refusal};
+use super::json::Json;
 use super::{Address, Call, CallError, Client, Repeat, VaultToken};
-use crate::secret::{SecretText, fill_random, reserve};
+use crate::secret::{SecretText, fill_random};
 
 /// Where to log in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -308,20 +309,16 @@ impl<'a> Desk<'a> {
 /// A JSON object of texts, in a buffer that is overwritten.
 #[must_use]
 pub fn body(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
-    let mut body = Zeroizing::new(Vec::new());
-    let mut put = |text: &str| {
-        reserve(&mut body, text.len());
-        body.extend_from_slice(text.as_bytes());
-    };
-    put("{");
+    let mut body = Json::default();
+    body.put("{");
     for (at, (name, value)) in fields.iter().enumerate() {
-        put(if at == 0 { "\"" } else { ",\"" });
-        put(name);
-        put("\":");
-        put(&Zeroizing::new(Value::from(*value).to_string()));
+        body.put(if at == 0 { "\"" } else { ",\"" });
+        body.put(name);
+        body.put("\":");
+        body.put_text(value);
     }
-    put("}");
-    body
+    body.put("}");
+    body.into_bytes()
 }
 
 /// Twenty letters and digits that nobody can guess.
