@@ -135,10 +135,8 @@ impl Login {
                 return Ok(Self::Certificate { name, identity });
             }
             _ => {
-                return Err(format!(
-                    "there is no such method: {}",
-                    [&METHODS[..], &Vouched::METHODS].concat().join(", ")
-                ));
+                let known = Self::methods().collect::<Vec<_>>().join(", ");
+                return Err(format!("there is no such method: {known}"));
             }
         };
         let username = settings.required("username")?;
@@ -147,6 +145,11 @@ impl Login {
         }
         let password = settings.secret("password")?.unwrap_or(Place::Terminal);
         Ok(Self::Password { backend, username, password })
+    }
+
+    /// The names of all methods.
+    pub fn methods() -> impl Iterator<Item = &'static str> {
+        METHODS.into_iter().chain(Vouched::METHODS)
     }
 
     /// What the method is called, in settings and as a mount.
@@ -244,7 +247,7 @@ impl Login {
     }
 }
 
-/// The methods, for messages.
+/// The methods that are read here.
 const METHODS: [&str; 7] = ["approle", "userpass", "ldap", "radius", "kubernetes", "jwt", "cert"];
 
 impl Form {
@@ -303,6 +306,17 @@ mod tests {
         let pod = plan("kubernetes role=app").expect("valid");
         assert!(matches!(pod.login, Login::Jwt { method: "kubernetes", .. }));
         assert_eq!(pod.mount, "kubernetes");
+    }
+
+    #[test]
+    fn every_method_is_read() {
+        for name in Login::methods() {
+            let read = Plan::read(Settings::new(name, Vec::new()));
+            match read {
+                Ok(plan) => assert_eq!(plan.login.name(), name),
+                Err(error) => assert!(error.starts_with(name), "{error}"),
+            }
+        }
     }
 
     #[test]
