@@ -299,6 +299,22 @@ fn updatekeys_leaves_every_file_whole_when_the_server_fails() {
 }
 
 #[test]
+fn rewrap_leaves_every_file_whole_when_the_server_fails() {
+    fails_well(&Row {
+        words: &["rewrap"],
+        prepare: |stage| {
+            sealed(stage);
+            for key in ["a", "b"] {
+                let path = format!("{}/keys/{key}/rotate", stage.mount);
+                lock(&stage.own).ask("POST", &path, None);
+            }
+        },
+        is_new: |_, new| new.contains("vault:v2:"),
+        refuses_new: false,
+    });
+}
+
+#[test]
 fn a_connection_that_is_cut_once_fails_nothing() {
     let Some(stage) = Stage::set() else { return };
     let stage = Stage {
