@@ -48,8 +48,7 @@ impl AwsIam {
         if let Some(role) = &self.role {
             fields.insert(0, ("role", role.as_str()));
         }
-        let answer = desk.post("login", &body(&fields), &[])?;
-        Session::read(desk, answer)
+        desk.log_in("login", &body(&fields), &[])
     }
 
     /// The headers of the request to STS, its signature among them: JSON, each name with a list, in base64.
@@ -157,8 +156,7 @@ impl AwsEc2 {
         if let Some(role) = &self.role {
             fields.insert(0, ("role", role.as_str()));
         }
-        let answer = desk.post("login", &body(&fields), &[])?;
-        Session::read(desk, answer)
+        desk.log_in("login", &body(&fields), &[])
     }
 }
 

@@ -49,8 +49,7 @@ impl Azure {
         ] {
             fields.extend(value.as_deref().map(|value| (name, value)));
         }
-        let answer = desk.post("login", &body(&fields), &[])?;
-        Session::read(desk, answer)
+        desk.log_in("login", &body(&fields), &[])
     }
 }
 

@@ -26,8 +26,7 @@ impl Gcp {
     /// If the server does not give a token.
     pub fn login(&self, desk: &Desk<'_>) -> Result<Session, LoginError> {
         let fields = [("role", self.role.as_str()), ("jwt", self.jwt.expose_secret().trim())];
-        let answer = desk.post("login", &body(&fields), &[])?;
-        Session::read(desk, answer)
+        desk.log_in("login", &body(&fields), &[])
     }
 }
 

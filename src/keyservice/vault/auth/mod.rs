@@ -178,7 +178,21 @@ impl<'a> Desk<'a> {
     ///
     /// As [`Desk::post`], and if the answer holds no token.
     pub fn submit(&self, form: &Form) -> Result<Session, LoginError> {
-        Session::read(self, self.post(&form.path(), &form.body(), &[])?)
+        self.log_in(&form.path(), &form.body(), &[])
+    }
+
+    /// As [`Desk::post`], for the request that gives the token.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::post`], and if the answer holds no token.
+    pub fn log_in(
+        &self,
+        path: &str,
+        body: &[u8],
+        headers: &[(&'static str, SecretText)],
+    ) -> Result<Session, LoginError> {
+        Session::read(self, self.post(path, body, headers)?)
     }
 
     /// Sends a credential: `auth/MOUNT/PATH`, in the place of which the namespace's header stands.
