@@ -241,7 +241,7 @@ impl Target {
 
     /// Whether the engine's path begins with the namespace, as SOPS needs it in a file.
     fn is_below(&self, namespace: &str) -> bool {
-        self.engine_path.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/'))
+        is_below(&self.engine_path, namespace)
     }
 }
 
@@ -251,6 +251,11 @@ const OF_THE_SERVER: [&str; 4] = ["auth", "cubbyhole", "identity", "sys"];
 
 fn is_of_the_server(path: &str) -> bool {
     path.split('/').any(|name| OF_THE_SERVER.contains(&name))
+}
+
+/// Whether a path leads below another, name by name.
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether a path leads down only, by names that stay as they are in a URL.
