@@ -15,8 +15,8 @@ use super::input::Input;
 use super::key_diff::shown;
 use super::{open, tree};
 use crate::keys::{KeyGroup, MasterKey};
-use crate::keyservice::vault::settings::VaultSettings;
-use crate::keyservice::vault::{Address, CallError, Client};
+use crate::keyservice::vault::settings::{ADDR, AGENT_ADDR, VaultSettings};
+use crate::keyservice::vault::{Address, CallError, Client, NO_TOKEN};
 use crate::keyservice::{KeyError, RecoverError};
 use crate::os::env::VARIABLES;
 use crate::os::threads::side_by_side;
@@ -145,18 +145,12 @@ fn reason(error: &RecoverError) -> String {
 /// The servers that variables, rules and files name.
 fn servers(ctx: &Ctx, keys: Vec<(String, MasterKey)>, found: &mut Diagnosis) {
     let mut named: BTreeMap<Address, (Vec<String>, Vec<MasterKey>)> = BTreeMap::new();
-    let variable = |name| Some(ctx.env.set(name)?.to_string_lossy().into_owned());
-    let list = "SOPS_HC_VAULT_ALLOWLIST";
-    let settings = match VaultSettings::read(variable, (list, ctx.env.text(list))) {
+    let settings = match super::vault::settings(&ctx.env) {
         Ok(settings) => settings,
-        Err(error) => return found.problems.push(error.to_string()),
+        Err(problem) => return found.problems.push(problem),
     };
-    for (address, names) in [
-        (&settings.server, ["BAO_ADDR", "VAULT_ADDR"]),
-        (&settings.client.agent, ["BAO_AGENT_ADDR", "VAULT_AGENT_ADDR"]),
-    ] {
-        let name = names.into_iter().find(|name| ctx.env.value(name).is_some());
-        if let (Some(address), Some(name)) = (address, name) {
+    for (address, names) in [(&settings.server, ADDR), (&settings.client.agent, AGENT_ADDR)] {
+        if let (Some(address), Some((name, _))) = (address, ctx.env.setting(names)) {
             named.entry(address.clone()).or_default().0.push(name.to_owned());
         }
     }
@@ -248,7 +242,7 @@ fn ask(
         Ok(_) => {}
         Err(why) => problems.push(match &server.token_source {
             Some(source) => format!("{address}: the token of {source}: {why}"),
-            None => format!("{address}: there is no token: set VAULT_TOKEN, or log in"),
+            None => format!("{address}: {NO_TOKEN}"),
         }),
     }
     server.token = Some(token);

@@ -10,7 +10,7 @@ use super::exit::{self, Exit};
 use super::init::{existing_config, new_config};
 use super::vault::client;
 use crate::keyservice::vault::setup::{Made, Setup, SetupError};
-use crate::keyservice::vault::{Address, Client};
+use crate::keyservice::vault::{Address, Client, NO_TOKEN};
 use crate::os::fs;
 use crate::shown::Show;
 
@@ -114,7 +114,7 @@ fn explained(setup: &Setup, client: &Client, error: &SetupError) -> Error {
             "the token of {origin} may not do this, or has expired; without --apply, the commands \
              are printed for somebody who may"
         )),
-        (403, None) => told.hint("there is no token: set VAULT_TOKEN, or log in"),
+        (403, None) => told.hint(NO_TOKEN),
         _ => told,
     }
 }

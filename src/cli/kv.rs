@@ -7,7 +7,7 @@ use super::error::Error;
 use super::exit;
 use crate::config::{Destination, KvVersion};
 use crate::keyservice::vault::kv::{Engine, KvError, Place, Stated};
-use crate::keyservice::vault::settings::{ADDR, AGENT_ADDR, find};
+use crate::keyservice::vault::settings::{ADDR, AGENT_ADDR};
 use crate::keyservice::vault::{Address, Client};
 use crate::shown::Show;
 
@@ -102,8 +102,8 @@ pub(crate) fn explain(error: &KvError) -> Error {
 
 /// The server that the user names, or the Agent that stands in for it.
 fn named_server(ctx: &Ctx) -> Result<Address, Error> {
-    let variable = |name| Some(ctx.env.set(name)?.to_string_lossy().into_owned());
-    let Some((name, address)) = find(ADDR, variable).or_else(|| find(AGENT_ADDR, variable)) else {
+    let found = ctx.env.setting(ADDR).or_else(|| ctx.env.setting(AGENT_ADDR));
+    let Some((name, address)) = found else {
         let text = "nothing names a server: set VAULT_ADDR";
         return Err(Error::new(exit::GENERIC, text));
     };

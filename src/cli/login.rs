@@ -171,3 +171,19 @@ pub(crate) fn run_logout(ctx: &Ctx, args: &LogoutArgs) -> Result<Exit, Error> {
     store.erase(&server).map_err(|problem| Error::new(exit::CANNOT_WRITE, problem))?;
     Ok(exit::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::LoginArgs;
+    use crate::keyservice::vault::auth::Login;
+
+    #[test]
+    fn the_help_names_every_method() {
+        let command = LoginArgs::augment_args(clap::Command::new("login"));
+        let method = command.get_arguments().find(|it| it.get_id() == "method");
+        let help = method.and_then(clap::Arg::get_help).expect("help").to_string();
+        assert_eq!(help, format!("How: {}", Login::methods().collect::<Vec<_>>().join(", ")));
+    }
+}

@@ -82,14 +82,20 @@ fn files(args: &PublishArgs) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
     Ok(files)
 }
 
-/// The second would be written over the first.
+/// The second would be written over the first; and a file has one name.
 fn refuse_one_for_two(
     ctx: &Ctx,
     args: &PublishArgs,
     files: &[(PathBuf, PathBuf)],
 ) -> Result<(), Error> {
     let mut seen: HashMap<String, &Path> = HashMap::new();
+    let mut names: HashMap<&Path, &Path> = HashMap::new();
     for (path, name) in files {
+        if let Some(other) = names.insert(path, name).filter(|other| *other != name) {
+            let (other, name) = (other.shown(), name.shown());
+            let text = format!("is named twice: it would be {other} and {name}");
+            return Err(Error::new(exit::CONFLICT, text).about(path));
+        }
         // What has no destination fails by itself.
         let Ok(wanted) = Wanted::by_rule(ctx, path, name, args.omit_extensions) else { continue };
         let secret = wanted.name();

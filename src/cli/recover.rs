@@ -40,6 +40,10 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> Result<Exit, Error> {
             contexts.push(context);
         }
     }
+    if contexts.len() > MOST_CONTEXTS {
+        let text = format!("the creation rules name {} contexts for these files", contexts.len());
+        return Err(Error::new(exit::GENERIC, text).hint("recover fewer files at a time"));
+    }
     ctx.use_only(Box::new(ExportedKeys::new(keys, contexts)));
     decrypt::run(ctx, &decrypt)
 }
@@ -64,12 +68,6 @@ fn contexts_of_rules(ctx: &Ctx, args: &DecryptArgs) -> Result<Vec<String>, Error
             MasterKey::Vault { context, .. } => context,
             MasterKey::Age { .. } | MasterKey::Foreign { .. } => None,
         }));
-    }
-    contexts.sort();
-    contexts.dedup();
-    if contexts.len() > MOST_CONTEXTS {
-        let text = format!("the creation rules name {} contexts for these files", contexts.len());
-        return Err(Error::new(exit::GENERIC, text).hint("recover fewer files at a time"));
     }
     Ok(contexts)
 }

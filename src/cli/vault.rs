@@ -8,7 +8,7 @@ use super::strangers::Strangers;
 use crate::keys::{MasterKey, WrappedKey};
 use crate::keyservice::vault::auth::sessions::NoTokens;
 use crate::keyservice::vault::auth::{Plan, Sessions};
-use crate::keyservice::vault::settings::{Identity, MFA, NAMESPACE, Tls, VaultSettings, find};
+use crate::keyservice::vault::settings::{Identity, MFA, NAMESPACE, Tls, VaultSettings};
 use crate::keyservice::vault::{Address, Client, TokenSource, Transport, VaultKeys};
 use crate::keyservice::{Crew, KeyError, KeyService};
 use crate::os::auto_auth::configured;
@@ -56,10 +56,7 @@ pub(crate) struct Reach {
 impl Reach {
     /// That of this environment.
     pub(crate) fn of(env: &Env, out: Output) -> Result<Self, String> {
-        let name = "SOPS_HC_VAULT_ALLOWLIST";
-        let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
-        let settings = VaultSettings::read(variable, (name, env.text(name)))
-            .map_err(|error| error.to_string())?;
+        let settings = settings(env)?;
         for warning in &settings.warnings {
             out.note(warning);
         }
@@ -128,10 +125,16 @@ pub(crate) fn client(
     Ok(client.asking(Box::new(Strangers::new(env, out))))
 }
 
+/// What the environment says of servers.
+pub(crate) fn settings(env: &Env) -> Result<VaultSettings, String> {
+    let list = "SOPS_HC_VAULT_ALLOWLIST";
+    let settings = VaultSettings::read(|name| env.set_text(name), (list, env.text(list)));
+    settings.map_err(|error| error.to_string())
+}
+
 /// What `VAULT_MFA` holds, with commas.
 fn second_factors(env: &Env) -> Vec<SecretText> {
-    let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
-    let Some((_, text)) = find(MFA, variable) else { return Vec::new() };
+    let Some((_, text)) = env.setting(MFA) else { return Vec::new() };
     let text = SecretText::new(text);
     let factors = text.expose_secret().split(',').map(str::trim).filter(|it| !it.is_empty());
     factors.map(|it| SecretText::new(it.to_owned())).collect()
@@ -139,8 +142,7 @@ fn second_factors(env: &Env) -> Vec<SecretText> {
 
 /// The namespace that the environment names.
 pub(crate) fn namespace(env: &Env) -> Option<String> {
-    let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
-    let (_, namespace) = find(NAMESPACE, variable)?;
+    let (_, namespace) = env.setting(NAMESPACE)?;
     Some(namespace.trim_matches('/').to_owned()).filter(|namespace| !namespace.is_empty())
 }
 

@@ -118,6 +118,14 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_before_are_derived_as_the_server_did() {
+        // The one vector of OpenBao's own tests (`helper/kdf`).
+        let key: Vec<u8> = (1..=16).collect();
+        let expected = "db19ee06b9ecb440f898fb994f058dde42c8428f280365ddcea3665058ea579d";
+        assert_eq!(hex(&derived_by_counter(&key, b"the quick brown fox", 32)), expected);
+    }
+
+    #[test]
     fn what_is_cut_or_changed_or_of_another_key_does_not_open() {
         for aead in
             [Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305, Aead::XChaCha20Poly1305]

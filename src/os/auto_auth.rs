@@ -7,8 +7,8 @@ use super::fs::{ReadError, read};
 use crate::config::user::{AutoAuth, UserConfig};
 use crate::keyservice::vault::auth::{Plan, Settings};
 use crate::keyservice::vault::settings::{
-    AUTH_METHOD, KUBERNETES_JWT, KUBERNETES_MOUNT, LOGIN_MOUNT, Names, PASSWORD_ENV, PASSWORD_FILE,
-    ROLE_ID, SECRET_ID, USERNAME, find,
+    AUTH_METHOD, KUBERNETES_JWT, KUBERNETES_MOUNT, LOGIN_MOUNT, PASSWORD_ENV, PASSWORD_FILE,
+    ROLE_ID, SECRET_ID, USERNAME,
 };
 use crate::shown::Show;
 
@@ -61,10 +61,8 @@ fn plan(settings: Result<Settings, String>, origin: String) -> Result<(Plan, Str
 
 /// What the variables say that vals reads. `token` is no login.
 fn of_vals(env: &Env) -> Option<(&'static str, Settings)> {
-    let get =
-        |names: Names| find(names, |name| Some(env.set(name)?.to_string_lossy().into_owned()));
-    let value = |names| get(names).map(|(_, value)| value);
-    let (name, method) = get(AUTH_METHOD).filter(|(_, method)| method != "token")?;
+    let value = |names| env.setting(names).map(|(_, value)| value);
+    let (name, method) = env.setting(AUTH_METHOD).filter(|(_, method)| method != "token")?;
     let mut pairs = Vec::new();
     let mut pair = |key: &str, value: Option<String>| {
         pairs.extend(value.map(|value| (key.to_owned(), value)));
@@ -72,7 +70,7 @@ fn of_vals(env: &Env) -> Option<(&'static str, Settings)> {
     match method.as_str() {
         "approle" => {
             pair("role_id", value(ROLE_ID));
-            pair("secret_id", get(SECRET_ID).map(|(name, _)| format!("env:{name}")));
+            pair("secret_id", env.setting(SECRET_ID).map(|(name, _)| format!("env:{name}")));
             pair("mount", value(LOGIN_MOUNT));
         }
         "kubernetes" => {
@@ -94,6 +92,7 @@ fn of_vals(env: &Env) -> Option<(&'static str, Settings)> {
 #[cfg(test)]
 mod tests {
     use super::{configured, of_line, plan};
+    use crate::keyservice::vault::auth::Login;
     use crate::os::env::Env;
 
     #[track_caller]
@@ -133,7 +132,9 @@ mod tests {
     fn every_login_of_the_documentation_is_one() {
         let page = include_str!("../../docs/login.md");
         let lines: Vec<_> = page.split("```").nth(1).expect("a block").trim().lines().collect();
-        assert!(lines.len() > 5, "{lines:?}");
+        let mut named: Vec<_> = lines.iter().filter_map(|line| line.split(' ').next()).collect();
+        named.dedup();
+        assert_eq!(named, Login::methods().collect::<Vec<_>>());
         for line in lines {
             let found = plan(of_line(line), line.to_owned());
             assert!(found.is_ok(), "{found:?}");

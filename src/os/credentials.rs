@@ -10,11 +10,9 @@ use std::time::Duration;
 use super::callback::Callback;
 use super::cloud::ThisMachine;
 use super::env::Env;
-use super::fs::read_bytes;
-use super::http::Http;
-use crate::keyservice::vault::auth::{self, Door, DoorSettings, Place, Places, actions};
-use crate::keyservice::vault::settings::Tls;
-use crate::keyservice::vault::{Request, Transport};
+use super::fs::ReadError;
+use crate::keyservice::vault::Request;
+use crate::keyservice::vault::auth::{self, Door, DoorSettings, Place, Places, Way, actions};
 use crate::secret::{SecretText, Wiped};
 use crate::shown::Show;
 
@@ -52,9 +50,8 @@ impl Machine {
             timeout: Duration::from_secs(30),
         };
         let problem = |error: String| format!("the identity token of GitHub Actions: {error}");
-        let answer = Http::new(Tls::default(), None)
-            .send(&request)
-            .map_err(|error| problem(error.to_string()))?;
+        let answer = auth::Machine::fetch(&self.this, Way::World, &request);
+        let answer = answer.map_err(|error| problem(error.to_string()))?;
         actions::token(&answer).map_err(problem)
     }
 }
@@ -69,13 +66,10 @@ impl Places for Machine {
                 let text = value.into_string().map_err(|_| format!("{name} is not UTF-8"))?;
                 Ok(trimmed(text))
             }
-            Place::File(path) => {
-                let path = Path::new(path);
-                let bytes = read_bytes(path);
-                let bytes =
-                    bytes.map(Wiped::from).map_err(|error| format!("{}: {error}", path.shown()))?;
-                text(&bytes).ok_or_else(|| format!("{}: is not text", path.shown()))
-            }
+            Place::File(path) => match auth::Machine::file(&self.this, path)? {
+                Some(text) => Ok(SecretText::new(text.expose_secret().trim().to_owned())),
+                None => Err(format!("{}: {}", Path::new(path).shown(), ReadError::NotFound)),
+            },
             Place::Command(line) => run(line),
             Place::Actions(audience) => self.actions(audience),
         }

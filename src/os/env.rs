@@ -8,6 +8,9 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "vault")]
+use crate::keyservice::vault::settings::{Names, find};
+
 /// Every variable that the program reads, and what for.
 pub const VARIABLES: &[(&str, &str)] = &[
     ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "by which a job of GitHub Actions gets its identity token"),
@@ -191,7 +194,20 @@ impl Env {
     /// As [`Env::value`], of a variable whose value is text; what is no UTF-8 is replaced.
     #[must_use]
     pub fn text(&self, name: &'static str) -> Option<String> {
-        self.value(name).map(|value| value.to_string_lossy().into_owned())
+        self.set_text(name).filter(|value| !value.is_empty())
+    }
+
+    /// As [`Env::set`], of a variable whose value is text; what is no UTF-8 is replaced.
+    #[must_use]
+    pub fn set_text(&self, name: &'static str) -> Option<String> {
+        self.set(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    /// A setting that has two names: the one that counts, and its value.
+    #[cfg(feature = "vault")]
+    #[must_use]
+    pub fn setting(&self, names: Names) -> Option<(&'static str, String)> {
+        find(names, |name| self.set_text(name))
     }
 
     /// The configuration file that is to be used instead of the one that is found.

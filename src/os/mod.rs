@@ -2,7 +2,7 @@
 //!
 //! Invariants: nothing below this floor does I/O; one function writes files
 //! ([`fs::replace_all`]) and replaces each whole or not at all; every environment variable that
-//! the program reads is named in [`env::VARIABLES`].
+//! the program reads is named in [`env::VARIABLES`], or by the user as the place of a credential.
 
 #![expect(clippy::disallowed_methods, reason = "what touches the machine does so here")]
 

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use super::env::Env;
 use super::fs::{Before, Job, ReadError, Swept, read_bytes, replace_all};
 use crate::keyservice::vault::Address;
-use crate::keyservice::vault::settings::{Names, TOKEN_FILE, TOKEN_PATH, find};
+use crate::keyservice::vault::settings::{CONFIG_PATH, TOKEN_FILE, TOKEN_PATH};
 use crate::secret::{SecretText, Wiped};
 use crate::shown::Show;
 
@@ -29,8 +29,6 @@ pub enum TokenStore {
     File(PathBuf),
 }
 
-const CONFIG_PATH: Names = Names { bao: "BAO_CONFIG_PATH", vault: "VAULT_CONFIG_PATH" };
-
 impl TokenStore {
     /// That of this user. `None`: it is not known where a file would be.
     ///
@@ -38,10 +36,7 @@ impl TokenStore {
     ///
     /// If the configuration names a helper by what is no absolute path.
     pub fn of(env: &Env) -> Result<Option<Self>, String> {
-        let setting = |names| {
-            let variable = |name| Some(env.set(name)?.to_string_lossy().into_owned());
-            find(names, variable).map(|(_, path)| PathBuf::from(path))
-        };
+        let setting = |names| env.setting(names).map(|(_, path)| PathBuf::from(path));
         let home = |name: &str| Some(env.home()?.join(name));
         let configs = match setting(CONFIG_PATH) {
             Some(path) => vec![path],

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::env::Env;
 use super::token_store::TokenStore;
 use crate::keyservice::vault::auth::{Desk, Mount, Sessions, sink};
-use crate::keyservice::vault::settings::{TOKEN, find};
+use crate::keyservice::vault::settings::TOKEN;
 use crate::keyservice::vault::{Address, Client, Headers, TokenSource, VaultToken};
 use crate::secret::SecretText;
 
@@ -40,7 +40,7 @@ struct Found {
 /// The name of the variable that holds a token, and the token.
 #[must_use]
 pub fn of_variable(env: &Env) -> Option<(&'static str, SecretText)> {
-    let (name, token) = find(TOKEN, |name| Some(env.set(name)?.to_string_lossy().into_owned()))?;
+    let (name, token) = env.setting(TOKEN)?;
     Some((name, SecretText::new(token)))
 }
 

@@ -50,6 +50,8 @@ mod terminal;
 #[cfg(feature = "vault")]
 mod vault;
 #[cfg(feature = "vault")]
+mod vault_agent;
+#[cfg(feature = "vault")]
 mod vault_bad;
 #[cfg(feature = "vault")]
 mod vault_cluster;

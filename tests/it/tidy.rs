@@ -253,7 +253,11 @@ fn every_file_says_what_it_is_for() {
 #[cfg(feature = "cli")]
 fn variables(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
-        .filter(|word| ["SOPS_", "WAXSEAL_", "XDG_"].iter().any(|start| word.starts_with(start)))
+        .filter(|word| {
+            ["SOPS_", "WAXSEAL_", "XDG_", "VAULT_", "BAO_"]
+                .iter()
+                .any(|start| word.starts_with(start))
+        })
         .collect()
 }
 

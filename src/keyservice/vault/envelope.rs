@@ -25,7 +25,8 @@ impl Refusal {
     }
 }
 
-const NO_TEXT: &str = "the server says no more";
+/// Of a refusal without a reason.
+pub(super) const NO_TEXT: &str = "the server says no more";
 
 /// The answer as JSON; of one without a body (204), null.
 ///

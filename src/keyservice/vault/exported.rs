@@ -15,6 +15,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::envelope::flat;
+use super::json::wipe;
 use super::transit;
 use crate::crypto::wrapped::{Aead, derived, derived_by_counter};
 use crate::keys::{MasterKey, WrappedKey};
@@ -68,9 +69,15 @@ impl ExportedKey {
     /// If it is something else, or of a key that does not decrypt.
     pub fn parse(json: &[u8]) -> Result<Self, ExportError> {
         let mut value: Value = serde_json::from_slice(json).map_err(|_| ExportError::NotJson)?;
+        let read = Self::taken(&mut value);
+        wipe(value);
+        read
+    }
+
+    fn taken(value: &mut Value) -> Result<Self, ExportError> {
         let key = match value.get_mut("data") {
             Some(data) => data,
-            None => &mut value,
+            None => value,
         };
         let text = |key: &Value, name: &str| key.get(name).and_then(Value::as_str).map(flat);
         let name = text(key, "name").ok_or(ExportError::Shape)?;

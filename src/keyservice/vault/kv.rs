@@ -1,8 +1,10 @@
 //! The key-value engines: which one holds a secret, what it holds, and the next version of it.
 //!
-//! What a secret holds goes through here as text, so that no number loses a digit. Invariants: a path
-//! leads down only, and to the engine that the server names for it; a version is written only where the
-//! one that was read before is still the last (`cas`); nothing of a secret is part of an error.
+//! What a secret holds goes through here as text, so that no number loses a digit.
+//!
+//! Invariants: a path leads down only, and to the engine that the server names for it, if it does; an engine
+//! of version 2 writes only where the version that was read before is still the last (`cas`), one of version 1
+//! is asked once; nothing of a secret is part of an error.
 
 use zeroize::Zeroizing;
 
@@ -10,10 +12,14 @@ use super::OF_THE_SERVER;
 use super::address::Address;
 use super::client::{Call, CallError, Client, Repeat};
 use super::envelope::{self, Refusal};
+use super::escape::escaped_path;
 use super::http::Answer;
+use super::is_below;
+use super::json::Json;
+use super::refusal::NO_TOKEN;
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::path::{KeyPath, Step};
-use crate::secret::{SecretText, reserve};
+use crate::secret::SecretText;
 use crate::shown::Show;
 
 /// The two kinds of engine.
@@ -126,7 +132,7 @@ impl Place {
     pub fn find(client: &Client, stated: &Stated<'_>) -> Result<Self, KvError> {
         let (server, path) = (stated.server, stated.path.trim_matches('/'));
         check_path(path)?;
-        let asked = format!("sys/internal/ui/mounts/{}", encoded(path));
+        let asked = format!("sys/internal/ui/mounts/{}", escaped_path(path));
         let answer = send(client, server, path, "GET", &asked, None, Repeat::Freely)?;
         let found = match envelope::read(&answer) {
             Ok(found) => found,
@@ -194,7 +200,7 @@ impl Place {
     /// Behind `/v1/`.
     fn api(&self) -> String {
         let data = if self.engine == Engine::Two { "data/" } else { "" };
-        format!("{}/{data}{}", encoded(&self.mount), encoded(&self.path))
+        format!("{}/{data}{}", escaped_path(&self.mount), escaped_path(&self.path))
     }
 
     /// Reads the last version, or this one.
@@ -276,7 +282,6 @@ impl Place {
             Secret::Gone { version, .. } => *version,
             Secret::Missing => 0,
         };
-        let mut body = Zeroizing::new(Vec::new());
         let (start, end, repeat) = match self.engine {
             Engine::One => (String::new(), String::new(), Repeat::Unsent),
             // Sent twice it is refused the second time.
@@ -286,10 +291,11 @@ impl Place {
                 Repeat::Freely,
             ),
         };
+        let mut body = Json::with_room(start.len() + json.len() + end.len());
         for part in [start.as_str(), json, end.as_str()] {
-            reserve(&mut body, part.len());
-            body.extend_from_slice(part.as_bytes());
+            body.put(part);
         }
+        let body = body.into_bytes();
         let answer = self.send(client, "POST", &self.api(), Some(&body), repeat)?;
         match envelope::read(&answer) {
             Ok(said) => Ok(said.pointer("/data/version").and_then(serde_json::Value::as_u64)),
@@ -331,7 +337,7 @@ impl Place {
                 "the token of {origin} may have expired, or lack `{capability}` on {}",
                 self.api()
             ),
-            (403, None) => "there is no token: set VAULT_TOKEN, or log in".to_owned(),
+            (403, None) => NO_TOKEN.to_owned(),
             (404, _) => format!("is `{}` where the engine is mounted?", self.mount),
             _ => String::new(),
         };
@@ -375,11 +381,6 @@ fn json(answer: &Answer) -> Option<Document> {
     Document::parse(text.to_owned(), Format::Json).ok()
 }
 
-/// Whether a path leads below another, name by name.
-fn is_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
-}
-
 /// Whether a path leads down only, by names that can be seen.
 fn check_path(path: &str) -> Result<(), KvError> {
     let name = |name: &str| {
@@ -392,22 +393,9 @@ fn check_path(path: &str) -> Result<(), KvError> {
     Err(KvError::Path(problem.to_owned()))
 }
 
-/// A path in a URL (RFC 3986, 2.3): other bytes than unreserved ones by their number.
-fn encoded(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{check_path, encoded, is_below};
+    use super::check_path;
 
     #[test]
     fn a_path_leads_down_only() {
@@ -417,7 +405,5 @@ mod tests {
         for bad in ["", "secret//a", "secret/../sys/seal", "secret/.", "a/b\n", "a\\..\\b"] {
             assert!(check_path(bad).is_err(), "{bad}");
         }
-        assert_eq!(encoded("kv/ä b/c%2f?x#y"), "kv/%C3%A4%20b/c%252f%3Fx%23y");
-        assert!(is_below("team/kv/a", "team") && !is_below("team2/kv", "team"));
     }
 }

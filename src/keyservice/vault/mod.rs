@@ -5,16 +5,18 @@
 //! [`Transport`].
 //!
 //! Invariants: nothing is sent to a server that the user did not name; what stands in a file leads a
-//! request to `MOUNT/encrypt/NAME` or `MOUNT/decrypt/NAME` only, where `MOUNT` is none of the server's own
-//! paths; no message holds a token or a key.
+//! request to `MOUNT/OPERATION/NAME` only, where `OPERATION` is one of [`Operation`] or, to read its versions,
+//! `keys`, and `MOUNT` is none of the server's own paths; no message holds a token or a key.
 
 mod address;
 pub mod auth;
 mod client;
 pub mod envelope;
+mod escape;
 mod exported;
 mod http;
 mod inspect;
+mod json;
 pub mod kv;
 mod queue;
 mod rate;
@@ -34,6 +36,7 @@ pub use self::exported::{ExportError, ExportedKey, ExportedKeys};
 pub use self::http::{Answer, LARGEST, Request, Transport, TransportError};
 pub use self::inspect::{Capabilities, Health, TokenState};
 pub use self::rate::{Rate, RateError};
+pub use self::refusal::NO_TOKEN;
 pub use self::rewrap::Versions;
 pub use self::token::{Headers, TokenError, TokenSource, VaultToken};
 pub use self::trust::{Asker, Trust, TrustError};
@@ -221,7 +224,7 @@ impl Target {
         if !is_path(engine_path) {
             return Err(problem("the path of the engine is none".to_owned()));
         }
-        if engine_path.split('/').any(|name| OF_THE_SERVER.contains(&name)) {
+        if is_of_the_server(engine_path) {
             return Err(problem("no transit engine can be mounted there".to_owned()));
         }
         if !is_name(key_name) {
@@ -238,13 +241,22 @@ impl Target {
 
     /// Whether the engine's path begins with the namespace, as SOPS needs it in a file.
     fn is_below(&self, namespace: &str) -> bool {
-        self.engine_path.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/'))
+        is_below(&self.engine_path, namespace)
     }
 }
 
 /// Paths of the server's own, where other things than keys are written. None can be a mount, and a
 /// namespace may stand before them.
 const OF_THE_SERVER: [&str; 4] = ["auth", "cubbyhole", "identity", "sys"];
+
+fn is_of_the_server(path: &str) -> bool {
+    path.split('/').any(|name| OF_THE_SERVER.contains(&name))
+}
+
+/// Whether a path leads below another, name by name.
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
+}
 
 /// Whether a path leads down only, by names that stay as they are in a URL.
 fn is_path(path: &str) -> bool {

@@ -1,6 +1,7 @@
 //! What the user is told when a server did not do what it was asked for.
 
 use super::client::{CallError, Client};
+use super::envelope::NO_TEXT;
 use super::transit::{AnswerError, Operation};
 use super::{KeyError, Target};
 
@@ -48,7 +49,7 @@ pub(super) fn of_answer(
     error: &AnswerError,
 ) -> KeyError {
     let text = match error {
-        AnswerError::Refused(texts) if texts.is_empty() => "the server says no more".to_owned(),
+        AnswerError::Refused(texts) if texts.is_empty() => NO_TEXT.to_owned(),
         error => error.to_string(),
     };
     let hint = match status {
@@ -79,10 +80,13 @@ fn denied(client: &Client, target: &Target) -> String {
         }
         None => match client.absent_token() {
             Some(why) => format!("there is no token: {why}"),
-            None => "there is no token: set VAULT_TOKEN, or `waxseal login`".to_owned(),
+            None => NO_TOKEN.to_owned(),
         },
     }
 }
+
+/// What to do where a server wants a token.
+pub const NO_TOKEN: &str = "there is no token: set VAULT_TOKEN, or `waxseal login`";
 
 /// Rewrap takes no associated data (Vault API).
 const REWRAP: &str = "another key made it, it was changed, or it was wrapped with associated data, which \

@@ -72,6 +72,8 @@ names! {
     CLIENT_KEY_BYTES = "BAO_CLIENT_KEY_BYTES", "VAULT_CLIENT_KEY_BYTES";
     /// For a call with its repetitions.
     CLIENT_TIMEOUT = "BAO_CLIENT_TIMEOUT", "VAULT_CLIENT_TIMEOUT";
+    /// The configuration of the server's own program, which names a token helper.
+    CONFIG_PATH = "BAO_CONFIG_PATH", "VAULT_CONFIG_PATH";
     /// Follow no redirect.
     DISABLE_REDIRECTS = "BAO_DISABLE_REDIRECTS", "VAULT_DISABLE_REDIRECTS";
     /// Headers of every request, in JSON.
@@ -339,6 +341,9 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
+    if text.is_empty() {
+        return Err(PROBLEM);
+    }
     let mut rest = text;
     let mut total = 0.0;
     while !rest.is_empty() {
@@ -451,8 +456,8 @@ mod tests {
         for (text, seconds) in [("60", 60.0), ("1m30s", 90.0), ("1.5h", 5_400.0), ("250ms", 0.25)] {
             assert_eq!(duration(text).map(|it| it.as_secs_f64()), Ok(seconds), "{text}");
         }
-        for text in ["", "-1", "1x", "s", "1e9h"] {
-            assert!(duration(text).is_err() || text.is_empty(), "{text}");
+        for text in ["", "-1", "1x", "s", "1e9h", "."] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 }

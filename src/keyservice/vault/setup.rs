@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{Call, CallError, Client, Repeat};
 use super::envelope::{self, Refusal};
-use super::{Address, is_name};
+use super::{Address, is_name, is_of_the_server};
 
 /// A key on a server: where it is, or is to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -113,15 +113,14 @@ impl Setup {
             return Err(error("the address", "it is scheme, host and port, as files name it"));
         }
         let mount = mount.trim_matches('/');
-        let own = ["sys", "auth", "cubbyhole", "identity"];
-        if !is_plain(mount) || own.contains(&mount.split('/').next().unwrap_or_default()) {
+        if !is_plain(mount) || is_of_the_server(mount) {
             return Err(error("the mount", "no engine can be mounted there, or not be named"));
         }
         if !is_name(key) {
             return Err(error("the key", "no transit key can have this name"));
         }
         let namespace = namespace.map(|it| it.trim_matches('/')).filter(|it| !it.is_empty());
-        if namespace.is_some_and(|namespace| !is_plain(namespace)) {
+        if namespace.is_some_and(|it| !is_plain(it) || is_of_the_server(it)) {
             return Err(error("the namespace", "this cannot be the name of one"));
         }
         let (mount, key) = (mount.to_owned(), key.to_owned());
@@ -353,9 +352,10 @@ mod tests {
             let expected = "the address: it is scheme, host and port, as files name it";
             assert_eq!(told.err().as_deref(), Some(expected), "{address}");
         }
-        for mount in
-            ["", "/", "a//b", "..", "a/../b", "+", "a/*", "-a", "~a", "a b", "a,b", "sys", "auth/x"]
-        {
+        for mount in [
+            "", "/", "a//b", "..", "a/../b", "+", "a/*", "-a", "~a", "a b", "a,b", "sys", "auth/x",
+            "x/auth",
+        ] {
             let told = setup(server, None, mount, "k").map_err(|error| error.to_string());
             let expected = "the mount: no engine can be mounted there, or not be named";
             assert_eq!(told.err().as_deref(), Some(expected), "{mount}");
@@ -363,7 +363,7 @@ mod tests {
         for key in ["", "a/b", "-a", "a b", "a\nb", "$a"] {
             assert!(setup(server, None, "transit", key).is_err(), "{key}");
         }
-        for namespace in ["a b", "..", "a;b", "+"] {
+        for namespace in ["a b", "..", "a;b", "+", "sys"] {
             assert!(setup(server, Some(namespace), "transit", "k").is_err(), "{namespace}");
         }
     }

@@ -58,9 +58,10 @@ impl Transport for Fake {
 struct Tokens(Mutex<VecDeque<&'static str>>);
 
 impl TokenSource for Tokens {
-    fn token(&self, _: &Address) -> Result<Option<VaultToken>, String> {
+    fn token(&self, server: &Address) -> Result<Option<VaultToken>, String> {
         let tokens = self.0.lock().expect("not poisoned");
-        let token = tokens.front().map(|text| SecretText::new((*text).to_owned()));
+        let other = if server.to_string().ends_with("node2") { ".node2" } else { "" };
+        let token = tokens.front().map(|text| SecretText::new(format!("{text}{other}")));
         token.map_or(Ok(None), |token| VaultToken::new(&token).map_err(|error| error.to_string()))
     }
 
@@ -374,6 +375,21 @@ fn a_redirect_leads_to_the_same_request_at_a_server_that_the_user_named_or_nowhe
         assert_eq!(setup.unwrap(key()), Err(expected));
         assert_eq!(setup.requests().len(), 1, "{location}");
     }
+}
+
+#[test]
+fn a_server_that_a_redirect_leads_to_gets_its_own_token() {
+    let trust = Trust::new().with_list("https://vault,https://node2").expect("valid");
+    let answers = vec![to("https://node2/v1/transit/decrypt/app"), works()];
+    let setup = Setup::trusting(trust, answers, ClientOptions::default(), &["s.one"]);
+    assert_eq!(setup.unwrap(key()), Ok([7; 32]));
+    assert_eq!(
+        setup.requests(),
+        [
+            "POST https://vault/v1/transit/decrypt/app s.one",
+            "POST https://node2/v1/transit/decrypt/app s.one.node2"
+        ]
+    );
 }
 
 #[test]

@@ -10,7 +10,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::envelope::{flat, texts};
-use crate::secret::{SecretText, reserve};
+use super::json::{Json, wipe};
+use crate::secret::SecretText;
 
 /// What the server is asked to do with each item.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -88,36 +89,25 @@ pub fn body(operation: Operation, items: &[Item]) -> Zeroizing<Vec<u8>> {
             item.text.expose_secret().len() + 2 * context + 64
         })
         .sum();
-    let mut body = Zeroizing::new(Vec::new());
-    reserve(&mut body, length + 64);
-    let mut put = |text: &str| {
-        reserve(&mut body, text.len());
-        body.extend_from_slice(text.as_bytes());
-    };
-    put("{");
+    let mut body = Json::with_room(length + 64);
+    body.put("{");
     if operation == Operation::Encrypt {
-        put("\"type\":\"no-new-key\",");
+        body.put("\"type\":\"no-new-key\",");
     }
-    put("\"batch_input\":[");
+    body.put("\"batch_input\":[");
     for (index, item) in items.iter().enumerate() {
-        put(if index == 0 { "{\"" } else { ",{\"" });
-        put(operation.input());
-        put("\":");
-        put(&Zeroizing::new(quoted(item.text.expose_secret())));
+        body.put(if index == 0 { "{\"" } else { ",{\"" });
+        body.put(operation.input());
+        body.put("\":");
+        body.put_text(item.text.expose_secret());
         if let Some(context) = &item.context {
-            put(",\"context\":\"");
-            put(&BASE64_STANDARD.encode(context));
-            put("\"");
+            body.put(",\"context\":");
+            body.put_text(&BASE64_STANDARD.encode(context));
         }
-        put(&format!(",\"reference\":\"{index}\"}}"));
+        body.put(&format!(",\"reference\":\"{index}\"}}"));
     }
-    put("]}");
-    body
-}
-
-/// A JSON string.
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
+    body.put("]}");
+    body.into_bytes()
 }
 
 /// The results of a batch of so many items, in their order: what each gave, or the server's word on why
@@ -132,8 +122,19 @@ pub fn results(
     answer: Zeroizing<Vec<u8>>,
 ) -> Result<Vec<Result<SecretText, String>>, AnswerError> {
     let mut value: Value = serde_json::from_slice(&answer).map_err(|_| AnswerError::NotJson)?;
+    let results = taken(operation, count, &mut value);
+    // What was not taken can be plaintext as well.
+    wipe(value);
+    results
+}
+
+fn taken(
+    operation: Operation,
+    count: usize,
+    value: &mut Value,
+) -> Result<Vec<Result<SecretText, String>>, AnswerError> {
     let results = value.pointer_mut("/data/batch_results").and_then(Value::as_array_mut);
-    let Some(items) = results else { return Err(refusal(&value)) };
+    let Some(items) = results else { return Err(refusal(value)) };
     let mut results = Vec::with_capacity(items.len());
     for (index, item) in items.iter_mut().enumerate() {
         // Each comes back under its number; a result in the place of another is none.
@@ -156,7 +157,7 @@ pub fn results(
     if results.len() != count {
         return Err(AnswerError::Shape);
     }
-    if let Some(warning) = ignored(&value) {
+    if let Some(warning) = ignored(value) {
         return Err(AnswerError::Ignored(warning));
     }
     Ok(results)

@@ -331,7 +331,9 @@ fn folders_are_published_under_the_names_that_files_have_there() {
     sandbox.run(&["publish", "-y", "--recursive", "./d"]).ok();
     assert_eq!(held(bao, &format!("{mount}/data/app/a%20b")), "{\"a\":1}");
     assert_eq!(held(bao, &format!("{mount}/data/app/e/%C3%BC")), "{\"a\":2}");
-    // Two files with one name would be one secret.
+    // A file with two names would be two secrets, two files with one name would be one.
+    let said = sandbox.run(&["publish", "-y", "--recursive", "d", "d/e/ü.json"]).fails(8);
+    assert!(said.contains("is named twice: it would be e/ü.json and ü.json"), "{said}");
     sandbox.sealed("d/a b.json", "{\"a\": 3}");
     let said = sandbox.run(&["publish", "-y", "--recursive", "d"]).fails(8);
     assert!(said.contains("would be written to"), "{said}");

@@ -82,7 +82,9 @@ fn a_job_of_github_actions_gets_its_token_with_its_own_bearer() {
     site.works(&job("hunter2"), "POST auth/M/login");
     let asked = &github.requests()[0];
     assert_eq!(asked.path, "/token?v=2&audience=waxseal");
-    assert_eq!((asked.header("x-vault-token"), asked.header("x-vault-namespace")), (None, None));
+    for name in ["x-vault-token", "x-vault-namespace", "x-vault-request"] {
+        assert_eq!(asked.header(name), None, "{name}");
+    }
     // Nobody is asked to log in without one.
     let from = site.server.requests().len();
     let said = job("wrong-bearer").run(&["encrypt", "-i", "a.yaml"]).fails(1);

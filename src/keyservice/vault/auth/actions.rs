@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::login::segment;
+use crate::keyservice::vault::escape::escaped;
 use crate::keyservice::vault::{Answer, envelope};
 use crate::secret::SecretText;
 
@@ -10,7 +10,7 @@ use crate::secret::SecretText;
 #[must_use]
 pub fn url(base: &str, audience: &str) -> String {
     let sign = if base.contains('?') { '&' } else { '?' };
-    format!("{base}{sign}audience={}", segment(audience))
+    format!("{base}{sign}audience={}", escaped(audience))
 }
 
 /// The token in the answer.

@@ -5,9 +5,9 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::super::json::Json;
 use super::aws_keys::AwsKeys;
 use super::sigv4::{Unsigned, date};
 use super::{Desk, LoginError, Session, body};
@@ -48,8 +48,7 @@ impl AwsIam {
         if let Some(role) = &self.role {
             fields.insert(0, ("role", role.as_str()));
         }
-        let answer = desk.post("login", &body(&fields), &[])?;
-        Session::read(desk, answer)
+        desk.log_in("login", &body(&fields), &[])
     }
 
     /// The headers of the request to STS, its signature among them: JSON, each name with a list, in base64.
@@ -85,15 +84,17 @@ impl AwsIam {
             time: &time,
         };
         let authorization = unsigned.authorization(&self.keys);
-        let mut json = Zeroizing::new(String::from("{"));
-        let all = headers.iter().map(|(_, name, value)| (*name, *value));
-        for (name, value) in std::iter::once(("Authorization", authorization.as_str())).chain(all) {
-            let comma = if json.len() > 1 { "," } else { "" };
-            let value = Zeroizing::new(Value::from(value).to_string());
-            json = Zeroizing::new(format!("{}{comma}\"{name}\":[{}]", *json, *value));
+        let mut json = Json::default();
+        json.put("{\"Authorization\":[");
+        json.put_text(&authorization);
+        for (_, name, value) in headers {
+            json.put("],\"");
+            json.put(name);
+            json.put("\":[");
+            json.put_text(value);
         }
-        json.push('}');
-        Ok(Zeroizing::new(BASE64_STANDARD.encode(json.as_bytes())))
+        json.put("]}");
+        Ok(Zeroizing::new(BASE64_STANDARD.encode(&*json.into_bytes())))
     }
 }
 
@@ -155,8 +156,7 @@ impl AwsEc2 {
         if let Some(role) = &self.role {
             fields.insert(0, ("role", role.as_str()));
         }
-        let answer = desk.post("login", &body(&fields), &[])?;
-        Session::read(desk, answer)
+        desk.log_in("login", &body(&fields), &[])
     }
 }
 

@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 
+use super::super::escape::escaped;
 use super::aws::Sts;
-use super::escape::escaped;
 use super::machine::{Machine, Question, Silence, Way, text_of};
 use crate::secret::SecretText;
 

@@ -1,7 +1,7 @@
 //! Azure: a token of the machine's managed identity, and which machine it is (Vault API:
 //! `auth/azure/login`).
 
-use super::escape::escaped;
+use super::super::escape::escaped;
 use super::machine::{Machine, Question, Way, text_of};
 use super::{Desk, LoginError, Session, body};
 use crate::secret::SecretText;
@@ -49,8 +49,7 @@ impl Azure {
         ] {
             fields.extend(value.as_deref().map(|value| (name, value)));
         }
-        let answer = desk.post("login", &body(&fields), &[])?;
-        Session::read(desk, answer)
+        desk.log_in("login", &body(&fields), &[])
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::super::{
-    Address, Answer, Client, ClientOptions, Request, TokenSource, Transport, TransportError, Trust,
-    VaultToken,
+    Address, Answer, Client, ClientOptions, Request, Transport, TransportError, Trust,
 };
 use super::machine::{Machine, Way};
+use super::sessions::NoTokens;
 use super::{Desk, LoginError, Mount, Person, Session};
 use crate::secret::SecretText;
 use crate::timestamp::Timestamp;
@@ -147,22 +147,6 @@ impl Machine for Fake {
 
     fn time(&self) -> Timestamp {
         Timestamp::parse("2026-01-02T03:04:05Z").expect("a time")
-    }
-}
-
-struct NoTokens;
-
-impl TokenSource for NoTokens {
-    fn token(&self, _: &Address) -> Result<Option<VaultToken>, String> {
-        Ok(None)
-    }
-
-    fn renewed(&self, _: &Address, _: Option<&VaultToken>) -> Result<Option<VaultToken>, String> {
-        Ok(None)
-    }
-
-    fn origin(&self, _: &Address) -> Option<String> {
-        None
     }
 }
 

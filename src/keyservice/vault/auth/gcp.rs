@@ -1,11 +1,11 @@
 //! Google Cloud: a token by which Google says who a machine or a service account is (Vault API:
 //! `auth/gcp/login`).
 //!
-//! Invariant: a token is made for one role of Vault and is good for minutes.
+//! Invariant: a token is made for one role of Vault; one that an account signs is good for minutes.
 
 use serde_json::json;
 
-use super::escape::escaped;
+use super::super::escape::escaped;
 use super::machine::{Machine, Question, Silence, Way, text_of};
 use super::{Desk, LoginError, Session, body};
 use crate::secret::SecretText;
@@ -26,8 +26,7 @@ impl Gcp {
     /// If the server does not give a token.
     pub fn login(&self, desk: &Desk<'_>) -> Result<Session, LoginError> {
         let fields = [("role", self.role.as_str()), ("jwt", self.jwt.expose_secret().trim())];
-        let answer = desk.post("login", &body(&fields), &[])?;
-        Session::read(desk, answer)
+        desk.log_in("login", &body(&fields), &[])
     }
 }
 

@@ -20,8 +20,7 @@ impl GitHub {
         if token.is_empty() {
             return Err(LoginError::Setting("the access token for GitHub is empty".to_owned()));
         }
-        let answer = desk.post("login", &body(&[("token", token)]), &[])?;
-        Session::read(desk, answer)
+        desk.log_in("login", &body(&[("token", token)]), &[])
     }
 }
 

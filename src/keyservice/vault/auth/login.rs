@@ -3,6 +3,7 @@
 //! Invariants: a [`Plan`] that exists names all that its method needs; credentials are read when a
 //! login is made and not before, and kept no longer.
 
+use super::super::escape::escaped;
 use super::approle::AppRole;
 use super::place::{Place, Places};
 use super::settings::Settings;
@@ -134,10 +135,8 @@ impl Login {
                 return Ok(Self::Certificate { name, identity });
             }
             _ => {
-                return Err(format!(
-                    "there is no such method: {}",
-                    [&METHODS[..], &Vouched::METHODS].concat().join(", ")
-                ));
+                let known = Self::methods().collect::<Vec<_>>().join(", ");
+                return Err(format!("there is no such method: {known}"));
             }
         };
         let username = settings.required("username")?;
@@ -146,6 +145,11 @@ impl Login {
         }
         let password = settings.secret("password")?.unwrap_or(Place::Terminal);
         Ok(Self::Password { backend, username, password })
+    }
+
+    /// The names of all methods.
+    pub fn methods() -> impl Iterator<Item = &'static str> {
+        METHODS.into_iter().chain(Vouched::METHODS)
     }
 
     /// What the method is called, in settings and as a mount.
@@ -243,7 +247,7 @@ impl Login {
     }
 }
 
-/// The methods, for messages.
+/// The methods that are read here.
 const METHODS: [&str; 7] = ["approle", "userpass", "ldap", "radius", "kubernetes", "jwt", "cert"];
 
 impl Form {
@@ -251,7 +255,7 @@ impl Form {
     #[must_use]
     pub fn path(&self) -> String {
         match &self.username {
-            Some(name) => format!("login/{}", segment(name)),
+            Some(name) => format!("login/{}", escaped(name)),
             None => "login".to_owned(),
         }
     }
@@ -284,23 +288,9 @@ pub(super) fn read(
     Ok(text)
 }
 
-/// A name as one segment of a path.
-#[must_use]
-pub fn segment(name: &str) -> String {
-    let mut out = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Login, Plan, Settings, segment};
+    use super::{Login, Plan, Settings};
 
     fn plan(text: &str) -> Result<Plan, String> {
         let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
@@ -316,6 +306,17 @@ mod tests {
         let pod = plan("kubernetes role=app").expect("valid");
         assert!(matches!(pod.login, Login::Jwt { method: "kubernetes", .. }));
         assert_eq!(pod.mount, "kubernetes");
+    }
+
+    #[test]
+    fn every_method_is_read() {
+        for name in Login::methods() {
+            let read = Plan::read(Settings::new(name, Vec::new()));
+            match read {
+                Ok(plan) => assert_eq!(plan.login.name(), name),
+                Err(error) => assert!(error.starts_with(name), "{error}"),
+            }
+        }
     }
 
     #[test]
@@ -335,10 +336,5 @@ mod tests {
             let error = plan(text).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn a_name_is_one_segment() {
-        assert_eq!(segment("a/b@c d\u{e4}%"), "a%2Fb%40c%20d%C3%A4%25");
     }
 }

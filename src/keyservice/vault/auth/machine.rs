@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use zeroize::Zeroizing;
 
+use super::super::json::wipe;
 use super::super::{Answer, Request, TransportError};
 use crate::secret::SecretText;
 use crate::timestamp::Timestamp;
@@ -123,14 +123,5 @@ pub(super) fn text_of(json: &SecretText, names: &[&str]) -> Option<SecretText> {
     match found {
         Value::String(text) => Some(SecretText::new(text)),
         _ => None,
-    }
-}
-
-fn wipe(value: Value) {
-    match value {
-        Value::String(text) => drop(Zeroizing::new(text)),
-        Value::Array(list) => list.into_iter().for_each(wipe),
-        Value::Object(map) => map.into_iter().for_each(|(_, value)| wipe(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

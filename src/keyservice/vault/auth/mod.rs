@@ -12,7 +12,6 @@ mod approle;
 mod aws;
 pub mod aws_keys;
 mod azure;
-mod escape;
 #[cfg(test)]
 mod fake;
 mod gcp;
@@ -57,8 +56,9 @@ pub use self::settings::Settings;
 pub use self::vouched::Vouched;
 
 use super::envelope::{self, Refusal};
+use super::json::Json;
 use super::{Address, Call, CallError, Client, Repeat, VaultToken};
-use crate::secret::{SecretText, fill_random, reserve};
+use crate::secret::{SecretText, fill_random};
 
 /// Where to log in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -178,7 +178,21 @@ impl<'a> Desk<'a> {
     ///
     /// As [`Desk::post`], and if the answer holds no token.
     pub fn submit(&self, form: &Form) -> Result<Session, LoginError> {
-        Session::read(self, self.post(&form.path(), &form.body(), &[])?)
+        self.log_in(&form.path(), &form.body(), &[])
+    }
+
+    /// As [`Desk::post`], for the request that gives the token.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::post`], and if the answer holds no token.
+    pub fn log_in(
+        &self,
+        path: &str,
+        body: &[u8],
+        headers: &[(&'static str, SecretText)],
+    ) -> Result<Session, LoginError> {
+        Session::read(self, self.post(path, body, headers)?)
     }
 
     /// Sends a credential: `auth/MOUNT/PATH`, in the place of which the namespace's header stands.
@@ -309,20 +323,16 @@ impl<'a> Desk<'a> {
 /// A JSON object of texts, in a buffer that is overwritten.
 #[must_use]
 pub fn body(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
-    let mut body = Zeroizing::new(Vec::new());
-    let mut put = |text: &str| {
-        reserve(&mut body, text.len());
-        body.extend_from_slice(text.as_bytes());
-    };
-    put("{");
+    let mut body = Json::default();
+    body.put("{");
     for (at, (name, value)) in fields.iter().enumerate() {
-        put(if at == 0 { "\"" } else { ",\"" });
-        put(name);
-        put("\":");
-        put(&Zeroizing::new(Value::from(*value).to_string()));
+        body.put(if at == 0 { "\"" } else { ",\"" });
+        body.put(name);
+        body.put("\":");
+        body.put_text(value);
     }
-    put("}");
-    body
+    body.put("}");
+    body.into_bytes()
 }
 
 /// Twenty letters and digits that nobody can guess.
@@ -345,5 +355,5 @@ pub(crate) fn nonce() -> Result<String, LoginError> {
     Ok(nonce)
 }
 
-/// How long a server may take to be asked again while a person does something elsewhere.
+/// How long a person may take to do something elsewhere.
 pub const PATIENCE: Duration = Duration::from_secs(120);

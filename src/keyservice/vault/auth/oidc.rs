@@ -5,15 +5,14 @@
 //! wants, its answer shows: what holds a `state` is to be polled for (OpenBao's modes `direct` and `device`).
 //!
 //! Invariants: the door is open before anybody is sent away; a visitor without the `state` of this login is
-//! sent away and changes nothing; a code is sent to the server once; nothing but a page of the web is opened.
+//! sent away and changes nothing; a code is sent to one server, and changed for
+//! a token once; nothing but a page of the web is opened.
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::super::envelope::flat;
+use super::super::escape::{escaped, field};
 use super::super::{CallError, TransportError};
-use super::escape::{escaped, field};
 use super::{Desk, LoginError, PATIENCE, Person, Session, body, nonce};
 use crate::secret::SecretText;
 
@@ -273,7 +272,7 @@ fn exchanged(
         }
         // It answers with a page, or complains that the door is not its own, and has it then.
         match desk.post("oidc/callback", &body(&fields), &[]) {
-            Ok(Value::Null) | Err(LoginError::Refused { .. }) | Ok(_) => {}
+            Ok(_) | Err(LoginError::Refused { .. }) => {}
             Err(error) => return Err(error),
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::escape::escaped;
+use super::super::escape::escaped;
 use super::{Desk, LoginError, PATIENCE, Person, Session, body, nonce};
 use crate::secret::SecretText;
 

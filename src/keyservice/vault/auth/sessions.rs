@@ -2,8 +2,8 @@
 //!
 //! Invariants: a server is logged in to once, however many ask for its token at a time; a login that
 //! failed is not tried again in the run; no credential goes to a server that is trusted only because all
-//! are; a token that was made here is revoked when the [`Sessions`] end,
-//! also those that were replaced.
+//! are; the server is asked to revoke a token that was made here when the [`Sessions`] end, also one that was
+//! replaced.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use crate::keyservice::vault::{
 };
 use crate::secret::SecretText;
 
-/// What a login needs.
+/// The tokens of a plan, one for each server, and what a login needs.
 pub struct Sessions {
     /// Without tokens: a login carries none.
     client: Client,
@@ -258,8 +258,7 @@ impl Sessions {
 ///
 /// If the server does not know it, or is not there.
 pub fn revoke(desk: &Desk<'_>, token: &SecretText) -> Result<(), LoginError> {
-    let problem = |error: crate::keyservice::vault::TokenError| error.to_string();
-    let token = VaultToken::new(token).map_err(|error| LoginError::Setting(problem(error)))?;
+    let token = VaultToken::new(token).map_err(|error| LoginError::Setting(error.to_string()))?;
     let path = "auth/token/revoke-self";
     desk.call("POST", path, None, token.as_ref(), Repeat::Unsent).map(|_| ())
 }
