@@ -70,6 +70,14 @@ pub enum CallError {
         /// Which.
         server: Address,
     },
+    /// The user forbade every server, those that he named too.
+    #[error(
+        "{server} gets no token: SOPS_HC_VAULT_ALLOWLIST is `none`, which forbids every server"
+    )]
+    Forbidden {
+        /// Which.
+        server: Address,
+    },
     /// A place that should hold the token.
     #[error("{0}")]
     Token(String),
@@ -257,7 +265,11 @@ impl Client {
         if self.trust.allows(server) || self.asker.as_deref().is_some_and(asked) {
             return Ok(server);
         }
-        Err(CallError::NotTrusted { server: server.clone() })
+        let server = server.clone();
+        Err(match self.trust.is_none() {
+            true => CallError::Forbidden { server },
+            false => CallError::NotTrusted { server },
+        })
     }
 
     fn repeated(
