@@ -69,7 +69,7 @@ fn the_page_does_what_it_says() {
                 let names = |key: &str| file.contains(&format!("key_name: {key}\n"));
                 assert!(names("next") && !names("app"), "{file}");
                 // The rule says the same.
-                shell.run("waxseal updatekeys --yes prod.yaml").ok();
+                assert_eq!(shell.run("waxseal updatekeys --yes prod.yaml").code, Some(0));
                 assert_eq!(shell.read("prod.yaml"), file);
                 assert_eq!(shell.run("waxseal decrypt prod.yaml").ok(), "password: hunter2\n");
             }
@@ -112,7 +112,7 @@ fn the_page_about_key_value_engines_does_what_it_says() {
     let sections = blocks(&text(&tracked("docs/kv.md")));
     let [(_, lines)] = sections.as_slice() else { panic!("one block") };
     let seen = typed(&mut shell, &own, lines);
-    assert_eq!(seen[2], "hunter2\n");
+    assert_eq!(seen[2], "hunter2");
     assert_eq!(seen.last().map(String::as_str), Some("password: hunter3\n"));
 }
 

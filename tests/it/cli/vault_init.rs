@@ -76,11 +76,29 @@ fn it_writes_a_rule_and_prints_what_somebody_else_can_type() {
         &sandbox,
         &other,
         &expect![[r#"
-        exit 1
-        --- stderr
-        error: DIR/work/.sops.yaml: is there already, and does not name this key; nothing was changed
-        hint: add `hc_vault_transit_uri: https://vault.example:8200/v1/transit/keys/other` to its rule, then try again
-    "#]],
+            exit 1
+            --- stdout
+            # For somebody who may set up the server; with Vault, type `vault` for `bao`.
+            export VAULT_ADDR=https://vault.example:8200
+            bao secrets enable -path=transit transit
+            bao write -f transit/keys/other
+            # seals new files and opens none:
+            bao policy write transit-other-writer - <<'END'
+            path "transit/encrypt/other" { capabilities = ["update"] }
+            END
+            # opens files; with the first policy too, changes them:
+            bao policy write transit-other-reader - <<'END'
+            path "transit/decrypt/other" { capabilities = ["update"] }
+            END
+            # moves files to the newest version of the key and opens none:
+            bao policy write transit-other-rotation - <<'END'
+            path "transit/rewrap/other" { capabilities = ["update"] }
+            path "transit/keys/other" { capabilities = ["read"] }
+            END
+            --- stderr
+            error: DIR/work/.sops.yaml: is there already, and does not name this key; nothing was changed
+            hint: append `,https://vault.example:8200/v1/transit/keys/other` to the `hc_vault_transit_uri` of line 6, then try again
+        "#]],
     );
     assert_eq!((sandbox.read(".sops.yaml"), evil.connections()), (rule, 0));
 }
