@@ -219,7 +219,7 @@ fn ask(
         }
         Err(error) => {
             // A stranger's address is no fault of the user's.
-            if !matches!(error, CallError::NotTrusted { .. }) {
+            if !matches!(error, CallError::NotTrusted { .. } | CallError::Forbidden { .. }) {
                 problems.push(format!("{address}: {error}"));
             }
             server.not_asked = Some(error.to_string());

@@ -9,9 +9,9 @@ use super::error::Error;
 use super::exit::{self, Exit};
 use super::init::{existing_config, new_config};
 use super::vault::client;
+use crate::keys::MasterKey;
 use crate::keyservice::vault::setup::{Made, Setup, SetupError};
 use crate::keyservice::vault::{Address, Client, NO_TOKEN};
-use crate::os::fs;
 use crate::shown::Show;
 
 /// What is needed to start with a server.
@@ -35,14 +35,25 @@ pub(crate) struct VaultArgs {
 pub(super) fn run(ctx: &Ctx, args: &VaultArgs, address: &str) -> Result<Exit, Error> {
     let generic = |text: String| Error::new(exit::GENERIC, text);
     let server = Address::parse(address).map_err(|error| generic(format!("--vault: {error}")))?;
-    let setup = Setup::new(server, ctx.namespace().as_deref(), &args.mount, &args.key)
-        .map_err(|error| Error::of(exit::GENERIC, &error))?;
+    let setup = Setup::new(server, ctx.namespace().as_deref(), &args.mount, &args.key).map_err(
+        |error| {
+            let told = Error::of(exit::GENERIC, &error);
+            match address.contains("/v1/") {
+                true => told
+                    .hint("the path of the engine goes to --mount, the name of the key to --key"),
+                false => told,
+            }
+        },
+    )?;
     let uri = setup.uri();
     let existing = existing_config(ctx);
-    let names_it = |config| fs::read(config).unwrap_or_default().contains(&uri);
-    if let Some(config) = existing.as_deref().filter(|config| !names_it(config)) {
+    if let Some(config) = &existing
+        && let Some(hint) = ctx.rules()?.transit(|key| is_key(&setup, key), &uri)?
+    {
+        if !args.apply {
+            ctx.out.data(commands(&setup).as_bytes())?;
+        }
         let text = "is there already, and does not name this key; nothing was changed";
-        let hint = format!("add `hc_vault_transit_uri: {uri}` to its rule, then try again");
         return Err(Error::new(exit::GENERIC, text).about(config).hint(hint));
     }
     let (told, other) = if args.apply {
@@ -77,6 +88,15 @@ pub(super) fn run(ctx: &Ctx, args: &VaultArgs, address: &str) -> Result<Exit, Er
     }
 }
 
+/// Whether a key of a rule is the one of this setup.
+fn is_key(setup: &Setup, key: &MasterKey) -> bool {
+    let MasterKey::Vault { address, engine_path, key_name, .. } = key else { return false };
+    let namespace = setup.namespace().map_or(String::new(), |it| format!("{it}/"));
+    Address::of_file(address).is_ok_and(|server| server == *setup.server())
+        && *engine_path == namespace + setup.mount()
+        && key_name == setup.key()
+}
+
 /// Makes what is missing: a line for each thing, and the policies that are there and are others.
 fn apply(setup: &Setup, client: &Client) -> Result<(String, Vec<String>), SetupError> {
     let mut told = String::new();
@@ -109,6 +129,9 @@ fn apply(setup: &Setup, client: &Client) -> Result<(String, Vec<String>), SetupE
 fn explained(setup: &Setup, client: &Client, error: &SetupError) -> Error {
     let told = Error::of(exit::GENERIC, error);
     let SetupError::Refused { refusal, .. } = error else { return told };
+    if refusal.texts.iter().any(|text| text.contains("HTTP request to an HTTPS server")) {
+        return told.hint("the address begins with https://");
+    }
     match (refusal.status, client.token_origin(setup.server())) {
         (403, Some(origin)) => told.hint(format!(
             "the token of {origin} may not do this, or has expired; without --apply, the commands \

@@ -73,14 +73,23 @@ impl Wanted {
 
     /// The one at this path (mount and path) of the server that the user names.
     pub(crate) fn at(ctx: &Ctx, path: &str) -> Result<Self, Error> {
+        if path.contains("://") {
+            let text = "--from takes mount and path, no address";
+            return Err(Error::new(exit::GENERIC, text).hint(
+                "VAULT_ADDR names the server; for …/v1/kv/data/team/app type --from kv/team/app",
+            ));
+        }
         let path = path.trim_matches('/').to_owned();
         Ok(Self { server: named_server(ctx)?, mount: None, path, engine: None })
     }
 
     /// Asks the server which engine that is.
-    pub(crate) fn find(&self, client: &Client) -> Result<Place, Error> {
+    ///
+    /// `capabilities`: what the token must be allowed there.
+    pub(crate) fn find(&self, client: &Client, capabilities: &'static str) -> Result<Place, Error> {
         let Self { server, mount, path, engine } = self;
-        let stated = Stated { server, mount: mount.as_deref(), path, engine: *engine };
+        let mount = mount.as_deref();
+        let stated = Stated { server, mount, path, engine: *engine, capabilities };
         Place::find(client, &stated).map_err(|error| explain(&error))
     }
 

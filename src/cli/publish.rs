@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::BufRead;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::batch::{self, Done, Order};
 use super::context::Ctx;
@@ -14,6 +14,7 @@ use super::exit::{self, Exit};
 use super::input::{Input, read_error};
 use super::kv::{self, Wanted, walked};
 use super::open::{self, Opened, ReadArgs, Trust};
+use super::tree::is_sealed;
 use crate::document::Value;
 use crate::keyservice::vault::kv::{Engine, KvError, Place, Secret};
 use crate::os::fs;
@@ -31,7 +32,8 @@ pub(crate) struct PublishArgs {
     /// Do not ask
     #[arg(short, long)]
     pub(crate) yes: bool,
-    /// Publish every file below folders, under the names that they have there
+    /// Publish every file below folders, under the names that they have there; of those whose name begins
+    /// with a dot only sealed ones
     #[arg(long)]
     pub(crate) recursive: bool,
     /// Leave the extensions out of the names
@@ -76,6 +78,12 @@ fn files(args: &PublishArgs) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
             .map_err(|(folder, error)| read_error(&error, exit::GENERIC).about(&folder))?;
         for path in below {
             let name = path.strip_prefix(file).unwrap_or(&path).to_owned();
+            // The configuration, and what other programs keep for themselves; but no secret is left out.
+            let is_hidden =
+                |part: Component<'_>| part.as_os_str().to_string_lossy().starts_with('.');
+            if name.components().any(is_hidden) && !is_sealed(&path) {
+                continue;
+            }
             files.push((walked(&path), name));
         }
     }
@@ -109,11 +117,11 @@ fn refuse_one_for_two(
 }
 
 fn publish(ctx: &Ctx, args: &PublishArgs, path: &Path, name: &Path) -> Result<Done, Error> {
-    let wanted = Wanted::by_rule(ctx, path, name, args.omit_extensions)?;
     let input = Input::file(path, None, args.read.input_type, exit::GENERIC)?;
+    let wanted = Wanted::by_rule(ctx, path, name, args.omit_extensions)?;
     let values = values_of(&open::open(ctx, input, args.read.integrity, Trust::Verified)?)?;
     let client = kv::client(ctx)?;
-    let place = wanted.find(client)?;
+    let place = wanted.find(client, "create, read, update")?;
     refuse_rounded(&place, &values)?;
     let read = || place.read(client, None).map_err(|error| kv::explain(&error));
     let before = read()?;

@@ -34,7 +34,7 @@ use crate::value::ScalarType;
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct PullArgs {
     /// The file
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// The secret: where the engine is mounted, and the path in it; else the destination rule says it
     #[arg(long, value_name = "PATH", overrides_with = "from")]
     pub(crate) from: Option<String>,
@@ -51,10 +51,14 @@ pub(crate) struct PullArgs {
 /// Runs `pull`.
 pub(crate) fn run(ctx: &Ctx, args: &PullArgs) -> Result<Exit, Error> {
     ctx.rules()?;
-    if args.files.len() != 1 {
-        return Err(Error::new(exit::NO_FILE, "pull takes one FILE"));
+    let Some(file) = &args.file else {
+        return Err(Error::new(exit::NO_FILE, "no file specified: pull takes one FILE"));
+    };
+    if file.is_dir() {
+        return Err(Error::new(exit::GENERIC, "is a folder: pull takes one FILE").about(file));
     }
-    Ok(batch::run(ctx, &args.files, Order::InTurn, |path| pull(ctx, args, path)))
+    let files = std::slice::from_ref(file);
+    Ok(batch::run(ctx, files, Order::InTurn, |path| pull(ctx, args, path)))
 }
 
 fn pull(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Done, Error> {
@@ -130,7 +134,7 @@ fn secret(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<(Value, String), Er
         }
     };
     let client = kv::client(ctx)?;
-    let place = wanted.find(client)?;
+    let place = wanted.find(client, "read")?;
     let wrong = |text: String| Error::new(exit::GENERIC, format!("{place}: {text}"));
     if args.version == Some(0) {
         return Err(wrong("versions begin with 1".to_owned()));

@@ -72,15 +72,15 @@ struct Changes {
 
 impl Changes {
     fn new(ctx: &Ctx, args: &RotateArgs) -> Result<Self, Error> {
-        let keys = |age: &Option<String>, transit: &Option<String>| {
+        let keys = |age: &Option<String>, transit: &Option<String>, flag: &str| {
             let mut keys = parse_keys(KeyKind::Age, age.as_deref().unwrap_or(""))
                 .map_err(|error| Error::of(exit::GENERIC, &error))?;
-            keys.extend(sealing::vault_keys(ctx, transit.as_deref().unwrap_or(""))?);
+            keys.extend(sealing::vault_keys(ctx, transit.as_deref().unwrap_or(""), flag)?);
             Ok::<_, Error>(keys)
         };
         Ok(Self {
-            add: keys(&args.add_age, &args.add_hc_vault_transit)?,
-            remove: keys(&args.rm_age, &args.rm_hc_vault_transit)?,
+            add: keys(&args.add_age, &args.add_hc_vault_transit, "--add-hc-vault-transit")?,
+            remove: keys(&args.rm_age, &args.rm_hc_vault_transit, "--rm-hc-vault-transit")?,
         })
     }
 

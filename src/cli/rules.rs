@@ -8,7 +8,7 @@ use super::integrity::Integrity;
 use super::output::Output;
 use crate::config::{self, Config, CreationRule, RuleError};
 #[cfg(feature = "vault")]
-use crate::config::{DestinationError, DestinationRule};
+use crate::config::{DestinationError, DestinationRule, TransitField};
 use crate::file::Nonces;
 use crate::keys::MasterKey;
 use crate::os::discover::find_config;
@@ -149,6 +149,50 @@ impl Rules {
             }
             error => Error::of(exit::GENERIC, &error).about(&found.path),
         })
+    }
+
+    /// Whether a rule names this key; if none does, what to do about it.
+    ///
+    /// `is_it`: whether a key, as a file records it, is this one; `uri`: as a rule names it.
+    #[cfg(feature = "vault")]
+    pub(crate) fn transit(
+        &self,
+        is_it: impl Fn(&MasterKey) -> bool,
+        uri: &str,
+    ) -> Result<Option<String>, Error> {
+        let rules = || self.found.iter().flat_map(|found| found.config.rules());
+        if let Some(found) = &self.found {
+            let mut groups = rules().flat_map(|rule| &rule.groups);
+            if groups.any(|group| found.in_namespace(group).iter().any(&is_it)) {
+                return Ok(None);
+            }
+            if let Some(error) = found.config.problems().next() {
+                return Err(Error::of(exit::GENERIC, error).about(&found.path));
+            }
+        }
+        // One that names such keys already is meant sooner than another.
+        let with_keys = rules().find(|rule| rule.transit != TransitField::Absent);
+        let Some(rule) = with_keys.or_else(|| rules().next()) else {
+            let line = format!("`- hc_vault_transit_uri: {uri}`");
+            return Ok(Some(format!("add a rule to `creation_rules:`, {line}, then try again")));
+        };
+        let place = match rule.transit {
+            TransitField::Absent => format!(
+                "add `hc_vault_transit_uri: {uri}` to the rule at line {}",
+                rule.position.line
+            ),
+            TransitField::Text(at) => {
+                format!("append `,{uri}` to the `hc_vault_transit_uri` of line {}", at.line)
+            }
+            TransitField::List(at) => {
+                format!("add `- {uri}` to the list `hc_vault_transit_uri` of line {}", at.line)
+            }
+            TransitField::Groups => format!(
+                "add `- {uri}` to the list `hc_vault` of a key group of the rule at line {}",
+                rule.position.line
+            ),
+        };
+        Ok(Some(format!("{place}, then try again")))
     }
 
     /// The configuration, if there is one: as it is shown.

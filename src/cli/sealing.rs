@@ -126,8 +126,10 @@ impl SealArgs {
                 keys.push(MasterKey::Foreign { kind, id: id.trim().to_owned() });
             }
         }
+        let typed = self.hc_vault_transit.as_ref().is_some_and(|list| !list.is_empty());
+        let origin = if typed { "--hc-vault-transit" } else { "SOPS_VAULT_URIS" };
         let transit = given(&self.hc_vault_transit, "SOPS_VAULT_URIS").unwrap_or_default();
-        keys.extend(vault_keys(ctx, &transit)?);
+        keys.extend(vault_keys(ctx, &transit, origin)?);
         let recipients = given(&self.age, "SOPS_AGE_RECIPIENTS");
         for recipient in recipients.iter().flat_map(|list| list.split(',')) {
             keys.push(MasterKey::Age { recipient: recipient.trim().to_owned() });
@@ -190,7 +192,10 @@ pub(crate) fn no_match(config: &Path, subject: &str) -> Error {
 fn no_keys(rule: &str) -> Error {
     Error::new(exit::GENERIC, format!("{rule} names nobody who could open the file"))
         .sops("Could not generate data key: [empty key group provided]")
-        .hint("give it a line `age:` with recipients (age1…); `waxseal init` prints yours")
+        .hint(
+            "give it a line `age:` with recipients (age1…; `waxseal init` prints yours), or \
+             `hc_vault_transit_uri:` with the URL of a transit key",
+        )
 }
 
 /// Neither a creation rule nor a flag names a key.
@@ -206,7 +211,10 @@ pub(crate) fn no_config(rules: &Rules) -> Error {
             found.shown()
         ));
     }
-    error.hint("`waxseal init` makes an identity and a .sops.yaml; --age names recipients directly")
+    error.hint(
+        "`waxseal init` makes an identity and a .sops.yaml; --age names recipients directly, \
+         --hc-vault-transit transit keys; for a rule with hc_vault_transit_uri: `waxseal init --vault ADDRESS`",
+    )
 }
 
 /// Wraps a data key for every key of every group.
@@ -254,10 +262,10 @@ pub(crate) fn rewrap(
     Ok(groups.iter().zip(wrapped).map(group).collect())
 }
 
-/// The transit keys of a comma list, as a file records them.
-pub(crate) fn vault_keys(ctx: &Ctx, list: &str) -> Result<Vec<MasterKey>, Error> {
-    let keys =
-        parse_keys(KeyKind::Vault, list).map_err(|error| Error::of(exit::GENERIC, &error))?;
+/// The transit keys of a comma list, as a file records them; it was given by `origin`.
+pub(crate) fn vault_keys(ctx: &Ctx, list: &str, origin: &str) -> Result<Vec<MasterKey>, Error> {
+    let keys = parse_keys(KeyKind::Vault, list)
+        .map_err(|error| Error::new(exit::GENERIC, format!("{origin}: {error}")))?;
     let namespace = ctx.namespace();
     Ok(keys.into_iter().map(|key| in_namespace(key, namespace.as_deref())).collect())
 }

@@ -44,7 +44,7 @@ pub(crate) fn sealed_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// Whether a file is one to work on; one that cannot be read is: an error about it is better than silence.
-fn is_sealed(path: &Path) -> bool {
+pub(crate) fn is_sealed(path: &Path) -> bool {
     let Ok(bytes) = read_bytes(path) else { return true };
     let holds = |part: &str| memchr::memmem::find(&bytes, part.as_bytes()).is_some();
     if !holds("sops") || !holds(encrypted_value::PREFIX) {

@@ -137,6 +137,11 @@ impl Typed<'_> {
         if let Some(name) = self.file_with_dash() {
             return error.hint(format!("a file whose name begins with a dash: ./{}", name.shown()));
         }
+        if let Some(setting) = self.setting_of_login() {
+            return error.hint(format!(
+                "what a method needs is typed without dashes: waxseal login METHOD {setting}=…"
+            ));
+        }
         let error = match self.meant() {
             Some(meant) => error.hint(format!("did you mean `{meant}`?")),
             None => error,
@@ -167,6 +172,15 @@ impl Typed<'_> {
         }
     }
 
+    /// A flag that `login` does not have, which is a setting of its methods.
+    fn setting_of_login(&self) -> Option<String> {
+        let flag =
+            self.context(ContextKind::InvalidArg).filter(|_| self.command == Some("login"))?;
+        let name = flag.split('=').next()?.strip_prefix("--")?.replace('-', "_");
+        let name = if name == "user" { "username" } else { &name };
+        SETTINGS.contains(&name).then(|| name.to_owned())
+    }
+
     /// What clap takes for meant. What it says of values behind `--` helps nobody: no command takes
     /// such a word but as a file.
     fn meant(&self) -> Option<String> {
@@ -192,6 +206,10 @@ impl Typed<'_> {
         })
     }
 }
+
+/// Settings of logins that are taken for flags.
+const SETTINGS: [&str; 7] =
+    ["username", "password", "role_id", "secret_id", "jwt", "name", "inline"];
 
 /// Of a value that looks like a flag.
 const DASHED_VALUE: &str = "a value does not belong on the command line, where others can read it; one that \

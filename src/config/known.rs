@@ -113,8 +113,18 @@ fn meant<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Words of which nobody makes a key of his own beside those that decide what is sealed and for whom.
-const TELLING: &[&str] =
-    &["path", "regex", "encrypted", "unencrypted", "suffix", "creation", "rules", "threshold"];
+const TELLING: &[&str] = &[
+    "path",
+    "regex",
+    "encrypted",
+    "unencrypted",
+    "suffix",
+    "creation",
+    "rules",
+    "threshold",
+    "hc",
+    "transit",
+];
 
 /// Shorter keys are near to many words: `age` to `name`.
 const SHORT: usize = 5;
@@ -165,6 +175,10 @@ mod tests {
                 ],
             ),
             ("encrypted_keys", RULE, meant("encrypted", RULE).as_slice()),
+            ("hc_vault_uris", RULE, &["hc_vault_transit_uri", "hc_vault_context"]),
+            ("hc_vault", RULE, &["hc_vault_transit_uri", "hc_vault_context"]),
+            ("vault_transit", RULE, &["hc_vault_transit_uri"]),
+            ("hc_vault_transit_uri", GROUP, &["hc_vault", "hc_vault_context"]),
             ("rules", ROOT, &["creation_rules", "destination_rules"]),
         ] {
             assert_eq!(meant(name, known), expect, "{name}");

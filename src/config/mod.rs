@@ -58,6 +58,21 @@ pub struct CreationRule {
     pub integrity: Option<Integrity>,
     /// How nonces are made, if it says so.
     pub nonces: Option<Nonces>,
+    /// Where one more transit key is written.
+    pub transit: TransitField,
+}
+
+/// Where the transit keys of a creation rule stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TransitField {
+    /// There is no `hc_vault_transit_uri`.
+    Absent,
+    /// A text with commas, with the place of its key.
+    Text(Position),
+    /// A list, with the place of its key.
+    List(Position),
+    /// In `key_groups`: beside them `hc_vault_transit_uri` does not count.
+    Groups,
 }
 
 /// What is protected against changes.

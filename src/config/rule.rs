@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use super::keys::{foreign, parse_keys, with_context, with_profile};
 use super::known;
 use super::read::{Entry, Reader};
-use super::{ConfigError, CreationRule, Integrity, Nonces};
+use super::{ConfigError, CreationRule, Integrity, Nonces, TransitField};
 use crate::document::NodeId;
 use crate::keys::{KeyKind, MasterKey};
 use crate::policy::{Pattern, PatternError, Rule};
@@ -23,6 +23,7 @@ pub(super) struct RuleEntry {
     path_regex: Option<RegexText>,
     path: OnceLock<Result<Option<Pattern>, ConfigError>>,
     draft: Result<Draft, ConfigError>,
+    transit: TransitField,
     rule: OnceLock<Result<CreationRule, ConfigError>>,
 }
 
@@ -89,6 +90,18 @@ impl RuleEntry {
             reader.error(get(name).map_or(at, |entry| entry.value), problem)
         };
 
+        let transit = match get("hc_vault_transit_uri") {
+            _ if !groups.is_empty() => TransitField::Groups,
+            None => TransitField::Absent,
+            Some(entry) => {
+                let position = reader.error(entry.key, "").position;
+                match reader.is_list(entry.value)? {
+                    true => TransitField::List(position),
+                    false => TransitField::Text(position),
+                }
+            }
+        };
+
         let judge = move || {
             Ok(Draft {
                 groups: if groups.is_empty() {
@@ -126,6 +139,7 @@ impl RuleEntry {
             path_regex,
             path: OnceLock::new(),
             draft,
+            transit,
             rule: OnceLock::new(),
         })
     }
@@ -155,6 +169,7 @@ impl RuleEntry {
                 mac_only_encrypted: draft.mac_only_encrypted,
                 integrity: draft.integrity,
                 nonces: draft.nonces,
+                transit: self.transit,
             })
         })
     }

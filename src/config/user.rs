@@ -49,6 +49,8 @@ impl UserConfig {
                 let method =
                     method.ok_or_else(|| reader.error(entry.value, "auto_auth has no method"))?;
                 config.auto_auth = Some(AutoAuth::Map(method, pairs));
+            } else if reader.is_list(entry.value)? {
+                return Err(reader.error(entry.value, "auto_auth must be a text or a map"));
             } else {
                 let line = reader.text(entry.value, "auto_auth")?;
                 config.auto_auth = (!line.is_empty()).then_some(AutoAuth::Line(line));
@@ -72,5 +74,7 @@ mod tests {
         assert_eq!(read(""), Ok(None));
         assert!(read("auto_auth:\n  role: a\n").is_err());
         assert!(read("autoauth: jwt\n").is_err());
+        let list = read("auto_auth: [jwt]\n").map_err(|error| error.problem);
+        assert_eq!(list, Err("auto_auth must be a text or a map".to_owned()));
     }
 }

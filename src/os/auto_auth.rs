@@ -30,7 +30,7 @@ pub fn configured(env: &Env) -> Result<Option<(Plan, String)>, String> {
             Err(ReadError::NotFound) => String::new(),
             Err(error) => return Err(format!("{shown}: {error}")),
         };
-        let config = UserConfig::parse(&text).map_err(|error| format!("{shown}:{error}"))?;
+        let config = UserConfig::parse(&text).map_err(|error| format!("{shown}: {error}"))?;
         let settings = config.auto_auth.map(|login| match login {
             AutoAuth::Line(line) => of_line(&line),
             AutoAuth::Map(method, pairs) => Ok(Settings::new(&method, pairs)),

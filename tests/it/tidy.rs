@@ -66,7 +66,7 @@ const CRATES: [(&str, &[&str]); 33] = [
     ("shlex", &["os"]),
     ("signal_hook", &["os"]),
     ("ssh_key", &["keyservice"]),
-    ("strsim", &["config"]),
+    ("strsim", &["config", "keyservice"]),
     ("subtle", &["crypto"]),
     ("tempfile", &["os"]),
     ("time", &["timestamp"]),

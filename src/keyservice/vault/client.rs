@@ -72,6 +72,14 @@ pub enum CallError {
         /// What the user can do.
         advice: String,
     },
+    /// The user forbade every server, those that he named too.
+    #[error(
+        "{server} gets no token: SOPS_HC_VAULT_ALLOWLIST is `none`, which forbids every server"
+    )]
+    Forbidden {
+        /// Which.
+        server: Address,
+    },
     /// A place that should hold the token.
     #[error("{0}")]
     Token(String),
@@ -265,8 +273,11 @@ impl Client {
         if self.trust.allows(server) || self.asker.as_deref().is_some_and(asked) {
             return Ok(server);
         }
-        let advice = self.trust.advice(server);
-        Err(CallError::NotTrusted { server: server.clone(), advice })
+        let server = server.clone();
+        Err(match self.trust.is_none() {
+            true => CallError::Forbidden { server },
+            false => CallError::NotTrusted { advice: self.trust.advice(&server), server },
+        })
     }
 
     fn repeated(

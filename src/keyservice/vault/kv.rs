@@ -121,6 +121,8 @@ pub struct Stated<'a> {
     pub path: &'a str,
     /// The version of the engine, if it is said.
     pub engine: Option<Engine>,
+    /// What the token must be allowed there, as a policy names it: `read`, or more with commas.
+    pub capabilities: &'static str,
 }
 
 impl Place {
@@ -144,6 +146,7 @@ impl Place {
                 }
                 return match (stated.mount, stated.engine) {
                     (Some(mount), Some(engine)) => Self::within(server, mount, path, engine),
+                    _ if refusal.status == 403 => Err(not_allowed(client, stated, path)),
                     _ => Err(refused(server, refusal, UNKNOWN.to_owned())),
                 };
             }
@@ -353,8 +356,39 @@ impl std::fmt::Display for Place {
     }
 }
 
-const UNKNOWN: &str = "no engine is mounted there, or the token may nothing below it; a rule says it with \
+const UNKNOWN: &str = "the server does not tell which engine that is; a rule says it with \
                        vault_kv_mount_name and vault_kv_version";
+
+/// The server does not say which engine that is: there is none, or the token may do nothing there. What its
+/// refusal speaks of is the question, and no path that a policy would name.
+fn not_allowed(client: &Client, stated: &Stated<'_>, path: &str) -> KvError {
+    let server = stated.server;
+    let refusal = Refusal { status: 403, texts: vec!["permission denied".to_owned()] };
+    if client.token_origin(server).is_none() && client.options().agent.is_none() {
+        return refused(
+            server,
+            refusal,
+            "there is no token: set VAULT_TOKEN, or log in".to_owned(),
+        );
+    }
+    let first = path.split_once('/').map_or(path, |(mount, _)| mount);
+    let mount = stated.mount.unwrap_or(first);
+    let inner = path.strip_prefix(mount).unwrap_or_default();
+    let (folder, _) = inner.rsplit_once('/').unwrap_or_default();
+    let (mount, folder) = (mount.shown(), folder.shown());
+    let two = format!("{mount}/data{folder}/*");
+    let one = format!("{mount}{folder}/*");
+    let needed = match stated.engine {
+        Some(Engine::One) => one,
+        Some(Engine::Two) => two,
+        None => format!("{two} (an engine of version 1: {one})"),
+    };
+    let hint = format!(
+        "no key-value engine is mounted at {mount}, or the token needs {} on {needed}",
+        stated.capabilities
+    );
+    refused(server, refusal, hint)
+}
 
 fn refused(server: &Address, refusal: Refusal, hint: String) -> KvError {
     KvError::Refused { server: server.clone(), refusal, hint }

@@ -93,7 +93,6 @@ impl Trust {
         let add = if self.listed { "add it to" } else { "if both are yours: export" };
         let value = if self.listed { String::new() } else { format!("={server}") };
         match &self.named {
-            _ if self.none => format!("{LIST} is `none`, which forbids every server"),
             Some((variable, Named::Nothing)) => {
                 format!("{variable} is set to nothing, which hides VAULT_ADDR: unset it")
             }
@@ -200,12 +199,8 @@ mod tests {
              SOPS_HC_VAULT_ALLOWLIST=https://vault.example"
         );
         assert_eq!(
-            advice(near.clone().with_list("https://other").expect("valid")),
+            advice(near.with_list("https://other").expect("valid")),
             "VAULT_ADDR names http://vault.example; add it to SOPS_HC_VAULT_ALLOWLIST"
-        );
-        assert_eq!(
-            advice(near.with_list("none").expect("valid")),
-            "SOPS_HC_VAULT_ALLOWLIST is `none`, which forbids every server"
         );
         assert_eq!(Trust::new().with_list("https://a,,"), Err(TrustError::Empty { position: 2 }));
         let error = Trust::new().with_list("https://a,vault").expect_err("no address");

@@ -280,7 +280,7 @@ fn a_new_file_begins_with_an_example() {
         exit 1
         --- stderr
         error: n.yaml: config file not found, or has no creation rules, and no keys provided through command line options
-        hint: `waxseal init` makes an identity and a .sops.yaml; --age names recipients directly
+        hint: `waxseal init` makes an identity and a .sops.yaml; --age names recipients directly, --hc-vault-transit transit keys; for a rule with hc_vault_transit_uri: `waxseal init --vault ADDRESS`
     "#]]
     .assert_eq(&bare.transcript(&run));
 }

@@ -83,7 +83,7 @@ fn the_engine_is_found_where_no_rule_says_which() {
     let transit = bao.mount();
     for (mount, expected) in [
         (transit.as_str(), "an engine of type transit, no key-value engine"),
-        ("nowhere", "no engine is mounted there"),
+        ("nowhere", "no key-value engine is mounted at nowhere"),
     ] {
         let rules = format!("  - {{vault_path: x, vault_kv_mount_name: {mount}}}\n");
         let sandbox = user(bao.address(), &rules);

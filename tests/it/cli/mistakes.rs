@@ -353,20 +353,20 @@ fn a_rule_that_helps_nobody_says_which_and_what_to_write() {
         (
             "creation_rules:\n  - encrypted_regex: ^a$\n".to_owned(),
             expect![[r#"
-            exit 1
-            --- stderr
-            error: sub/a.yaml: the rule at line 2 of .sops.yaml names nobody who could open the file
-            hint: give it a line `age:` with recipients (age1…); `waxseal init` prints yours
-        "#]],
+                exit 1
+                --- stderr
+                error: sub/a.yaml: the rule at line 2 of .sops.yaml names nobody who could open the file
+                hint: give it a line `age:` with recipients (age1…; `waxseal init` prints yours), or `hc_vault_transit_uri:` with the URL of a transit key
+            "#]],
         ),
         (
             "creation_rules:\n  - recipients: [x]\n    age:\n".to_owned(),
             expect![[r#"
-            exit 1
-            --- stderr
-            error: sub/a.yaml: the rule at line 2 of .sops.yaml names nobody who could open the file
-            hint: give it a line `age:` with recipients (age1…); `waxseal init` prints yours
-        "#]],
+                exit 1
+                --- stderr
+                error: sub/a.yaml: the rule at line 2 of .sops.yaml names nobody who could open the file
+                hint: give it a line `age:` with recipients (age1…; `waxseal init` prints yours), or `hc_vault_transit_uri:` with the URL of a transit key
+            "#]],
         ),
         (
             format!("creation_rules:\n  - path_regex: ^a\n    age: {me}\n"),

@@ -137,3 +137,74 @@ fn what_the_rule_would_leave_in_the_open_is_not_put_there() {
     assert_eq!(sandbox.read("a.yaml"), before);
     assert!(!sandbox.path("new.yaml").exists());
 }
+
+#[test]
+fn a_token_that_may_not_is_told_what_a_policy_has_to_say() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let nothing = bao.token("path \"other/*\" { capabilities = [\"read\"] }", json!({}));
+    let stated = format!(
+        "    vault_kv_version: 1\n    vault_path: team/one\n    vault_kv_mount_name: {mount}\n"
+    );
+    let rules = format!(
+        "  - path_regex: one\n{stated}  - {{vault_path: team, vault_kv_mount_name: {mount}}}\n"
+    );
+    let sandbox = user(bao.address(), &rules).with("VAULT_TOKEN", &nothing);
+    sandbox.sealed("a.yaml", "a: 1\n");
+    let from = format!("{mount}/team/x");
+    let either = format!("on {mount}/data/team/* (an engine of version 1: {mount}/team/*)");
+    for (words, needed) in [
+        (&["publish", "-y", "a.yaml"][..], format!("needs create, read, update {either}")),
+        (&["pull", "a.yaml"], format!("needs read {either}")),
+        (&["pull", "a.yaml", "--from", &from], format!("needs read {either}")),
+    ] {
+        let said = sandbox.run(words).fails(1);
+        let refused = "permission denied (403): no key-value engine is mounted at ";
+        assert!(said.contains(refused) && said.contains(&needed), "{said}");
+        assert!(!said.contains("preflight") && !said.contains("the rule says"), "{said}");
+    }
+    // That is enough.
+    let policy = format!(
+        "path \"{mount}/data/team/*\" {{ capabilities = [\"create\", \"read\", \"update\"] }}"
+    );
+    let sandbox = sandbox.with("VAULT_TOKEN", &bao.token(&policy, json!({})));
+    sandbox.run(&["publish", "-y", "a.yaml"]).ok();
+    sandbox.run(&["pull", "a.yaml"]).ok();
+    let said = sandbox.with("VAULT_TOKEN", "").run(&["pull", "a.yaml"]).fails(1);
+    assert!(said.contains("there is no token: set VAULT_TOKEN"), "{said}");
+}
+
+#[test]
+fn what_is_no_file_or_no_path_is_told_as_that() {
+    let sandbox = user("https://vault.example", &rule("kv", 2));
+    sandbox.sealed("d/a.yaml", "a: 1\n");
+    let url = "https://vault.example/v1/kv/data/x";
+    for (words, exit, expected) in [
+        (&["publish", "-y", "nosuch.yaml"][..], 1, "nosuch.yaml: no such file"),
+        (&["pull", "d"], 1, "d: is a folder: pull takes one FILE"),
+        (&["pull", "d/a.yaml", "--from", url], 1, "--from takes mount and path, no address"),
+        (&["pull"], 100, "pull takes one FILE"),
+        (&["pull", "a.yaml", "b.yaml"], 1, "unexpected argument 'b.yaml'"),
+    ] {
+        let said = sandbox.run(words).fails(exit);
+        assert!(said.contains(expected), "{said}");
+    }
+    assert!(sandbox.run(&["pull", "--help"]).ok().contains("waxseal pull [OPTIONS] [FILE]\n"));
+}
+
+#[test]
+fn of_hidden_files_only_sealed_ones_are_published() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.kv_in("", 2);
+    let sandbox = user(bao.address(), &rule(&mount, 2));
+    for name in ["a.yaml", ".hidden/b.yaml", ".c.yaml"] {
+        sandbox.sealed(name, "a: 1\n");
+    }
+    for name in [".git/config", ".gitignore", ".hidden/d.yaml", ".e.txt"] {
+        sandbox.write(name, "plain: hunter2\n");
+    }
+    sandbox.run(&["publish", "-y", "--recursive", "."]).ok();
+    let all = |folder: &str| bao.ask("LIST", &format!("{mount}/metadata/{folder}"), None);
+    assert_eq!(all("app")["data"]["keys"], json!([".c", ".hidden/", "a"]));
+    assert_eq!(all("app/.hidden")["data"]["keys"], json!(["b"]));
+}

@@ -73,7 +73,7 @@ pub(super) fn blocks(page: &str) -> Vec<(String, Vec<String>)> {
             }
         } else if line == "```" {
             open = false;
-        } else if let Some(text) = line.strip_prefix('#') {
+        } else if let Some(text) = line.strip_prefix('#').filter(|it| !it.starts_with('!')) {
             text.trim_start_matches('#').trim().clone_into(&mut heading);
         }
     }
@@ -275,7 +275,9 @@ fn take_over(shell: &mut Shell, runs: Vec<Run>) {
 fn no_other_page_has_a_block_to_type() {
     let pages = fs::read_dir(tracked("docs")).expect("a folder");
     let pages = pages.map(|entry| entry.expect("an entry").path());
-    let pages = pages.filter(|page| !page.ends_with("docs/vault.md"));
+    // Those are typed in `vault_docs`.
+    let known = ["docs/vault.md", "docs/kv.md", "docs/fleet.md"];
+    let pages = pages.filter(|page| !known.iter().any(|known| page.ends_with(known)));
     for page in pages.chain([tracked("CONTRIBUTING.md"), tracked("testdata/README.md")]) {
         assert_eq!(blocks(&text(&page)), [], "{}", page.display());
     }

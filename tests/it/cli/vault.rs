@@ -302,6 +302,25 @@ fn a_refused_token_is_told_and_never_shown() {
 }
 
 #[test]
+fn what_is_no_transit_key_is_told_with_its_flag() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: one\n");
+    sandbox.write("b.yaml", "a: one\n");
+    for (words, flag) in [
+        (["rotate", "-i", "--add-hc-vault-transit", "next", "a.yaml"], "--add-hc-vault-transit"),
+        (["rotate", "-i", "--rm-hc-vault-transit", "next", "a.yaml"], "--rm-hc-vault-transit"),
+        (["encrypt", "-i", "--hc-vault-transit", "next", "b.yaml"], "--hc-vault-transit"),
+    ] {
+        let said = sandbox.run(&words).fails(1);
+        let form = "not a transit key: it looks like https://HOST:PORT/v1/ENGINE/keys/NAME";
+        assert!(said.contains(&format!(": {flag}: {form}")), "{said}");
+    }
+    let sandbox = sandbox.with("SOPS_VAULT_URIS", "next");
+    let said = sandbox.run(&["encrypt", "-i", "b.yaml"]).fails(1);
+    assert!(said.contains("SOPS_VAULT_URIS: not a transit key"), "{said}");
+}
+
+#[test]
 fn a_token_comes_from_the_variable_the_helper_or_the_file() {
     let Some(bao) = Bao::start() else { return };
     let mount = bao.mount();

@@ -76,13 +76,109 @@ fn it_writes_a_rule_and_prints_what_somebody_else_can_type() {
         &sandbox,
         &other,
         &expect![[r#"
-        exit 1
-        --- stderr
-        error: DIR/work/.sops.yaml: is there already, and does not name this key; nothing was changed
-        hint: add `hc_vault_transit_uri: https://vault.example:8200/v1/transit/keys/other` to its rule, then try again
-    "#]],
+            exit 1
+            --- stdout
+            # For somebody who may set up the server; with Vault, type `vault` for `bao`.
+            export VAULT_ADDR=https://vault.example:8200
+            bao secrets enable -path=transit transit
+            bao write -f transit/keys/other
+            # seals new files and opens none:
+            bao policy write transit-other-writer - <<'END'
+            path "transit/encrypt/other" { capabilities = ["update"] }
+            END
+            # opens files; with the first policy too, changes them:
+            bao policy write transit-other-reader - <<'END'
+            path "transit/decrypt/other" { capabilities = ["update"] }
+            END
+            # moves files to the newest version of the key and opens none:
+            bao policy write transit-other-rotation - <<'END'
+            path "transit/rewrap/other" { capabilities = ["update"] }
+            path "transit/keys/other" { capabilities = ["read"] }
+            END
+            --- stderr
+            error: DIR/work/.sops.yaml: is there already, and does not name this key; nothing was changed
+            hint: append `,https://vault.example:8200/v1/transit/keys/other` to the `hc_vault_transit_uri` of line 6, then try again
+        "#]],
     );
     assert_eq!((sandbox.read(".sops.yaml"), evil.connections()), (rule, 0));
+}
+
+#[test]
+fn only_a_rule_that_names_the_whole_key_counts() {
+    let server = "https://vault.example:8200";
+    let at = |key: &str| format!("{server}/v1/transit/keys/{key}");
+    let uri = at("app");
+    let sandbox = Sandbox::bare();
+    let said = |rules: &str| {
+        sandbox.write(".sops.yaml", rules);
+        let run = sandbox.run(&["init", "--vault", server]);
+        // What the server needs is printed whatever the rules are, unless they cannot be read.
+        let printed = run.stdout.contains("\nbao write -f transit/keys/app\n");
+        assert_eq!(printed, !run.stderr.contains("line 2, column"), "{rules}{}", run.stderr);
+        assert_eq!(sandbox.read(".sops.yaml"), rules);
+        run
+    };
+    for rules in [
+        format!("creation_rules:\n  - hc_vault_transit_uri: {},{uri}\n", at("app-prod")),
+        format!("creation_rules:\n  - hc_vault_transit_uri:\n      - {uri}\n"),
+        format!("creation_rules:\n  - age: a\n  - key_groups:\n      - hc_vault: [{uri}]\n"),
+        "creation_rules:\n  - hc_vault_transit_uri: https://VAULT.example:8200/v1/transit/keys/app\n"
+            .to_owned(),
+    ] {
+        said(&rules).ok();
+    }
+    let (prod, list) = (at("app-prod"), at("b/keys/app"));
+    for (rules, hint) in [
+        (
+            format!(
+                "creation_rules:\n  - age: a\n  - path_regex: x\n    hc_vault_transit_uri: {prod}\n"
+            ),
+            format!("append `,{uri}` to the `hc_vault_transit_uri` of line 4, then"),
+        ),
+        (
+            format!("creation_rules:\n  - hc_vault_transit_uri: [{list}]\n"),
+            format!("add `- {uri}` to the list `hc_vault_transit_uri` of line 2, then"),
+        ),
+        (
+            format!("creation_rules:\n  - key_groups:\n      - hc_vault: [{prod}]\n"),
+            format!(
+                "add `- {uri}` to the list `hc_vault` of a key group of the rule at line 2, then"
+            ),
+        ),
+        (
+            format!("# {uri}\ncreation_rules:\n  - age: {uri}\n"),
+            format!("add `hc_vault_transit_uri: {uri}` to the rule at line 3, then"),
+        ),
+        (
+            format!("# {uri}\n"),
+            format!("add a rule to `creation_rules:`, `- hc_vault_transit_uri: {uri}`, then"),
+        ),
+    ] {
+        let said = said(&rules).fails(1);
+        assert!(said.contains("does not name this key; nothing was changed"), "{said}");
+        assert!(said.contains(&format!("hint: {hint} try again\n")), "{rules}{said}");
+    }
+    for rules in [
+        format!("# {uri}\n  : [\n"),
+        format!("creation_rules:\n  - {{hc_vault_transit_uri: vault, path_regex: {uri}}}\n"),
+    ] {
+        let said = said(&rules).fails(1);
+        assert!(said.contains("error: .sops.yaml: line 2, column "), "{said}");
+    }
+}
+
+#[test]
+fn what_was_typed_wrongly_is_told_with_what_to_type() {
+    let Some(own) = Own::start() else { return };
+    let sandbox = operator(&own);
+    let whole = format!("{}/v1/transit/keys/app", own.address());
+    let said = sandbox.run(&["init", "--vault", &whole]).fails(1);
+    let hint = "hint: the path of the engine goes to --mount, the name of the key to --key\n";
+    assert!(said.contains(hint), "{said}");
+    let sandbox = sandbox.with("SOPS_HC_VAULT_ALLOWLIST", "none");
+    let said = init(&sandbox, own.address(), "transit", "app", &["--apply"]).fails(1);
+    assert!(said.contains("SOPS_HC_VAULT_ALLOWLIST is `none`, which forbids"), "{said}");
+    assert!(!said.contains("not by you") && !sandbox.path(".sops.yaml").exists(), "{said}");
 }
 
 #[test]

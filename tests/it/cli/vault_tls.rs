@@ -282,4 +282,9 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
           ADDRESS/v1/MOUNT/keys/a: /nowhere: no such file
 
     "#]].assert_eq(&told);
+    // Whoever sets up a server is told the same.
+    let sandbox = Sandbox::bare().with("VAULT_TOKEN", stage.own.root());
+    let address = stage.good.replace("https:", "http:");
+    let said = sandbox.run(&["init", "--vault", &address, "--apply"]).fails(1);
+    assert!(said.contains("hint: the address begins with https://\n"), "{said}");
 }

@@ -49,7 +49,7 @@ fn what_cannot_be_sent_is_not() {
         ("approle role_id=r secret_id=command:false", "false failed"),
         ("approle role_id=r secret_id=file:empty", "file:empty is empty"),
         ("approle role_id=r secret_id=hunter2", "secret_id is where the secret is"),
-        ("aprole role_id=r", "there is no such method"),
+        ("aprole role_id=r", "there is no method `aprole`, did you mean `approle`?"),
     ] {
         let sandbox = site.user(login);
         sandbox.write("empty", "\n");
@@ -106,4 +106,22 @@ fn the_method_may_be_in_another_namespace_than_that_of_the_environment() {
     assert_eq!(requests[0].header("x-vault-namespace"), Some(team.as_str()));
     assert_eq!(requests[1].header("x-vault-namespace"), None);
     assert_eq!(requests[2].header("x-vault-namespace"), Some(team.as_str()));
+}
+
+#[test]
+fn a_word_that_is_nearly_right_is_told_with_the_right_one() {
+    let sandbox = super::Sandbox::bare().with("VAULT_ADDR", "https://vault.example");
+    for (words, expected) in [
+        (&["login", "userpas"][..], "there is no method `userpas`, did you mean `userpass`?"),
+        (&["login", "userpass", "user=anna"], "is that what `user` is meant to be?"),
+        (
+            &["login", "userpass", "--username", "anna"],
+            "hint: what a method needs is typed without dashes: waxseal login METHOD username=…",
+        ),
+        (&["login", "--serve", "x"], "did you mean `--server`?"),
+    ] {
+        let said = sandbox.run(words).fails(1);
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(said.contains("--server"), words[1] == "--serve", "{said}");
+    }
 }

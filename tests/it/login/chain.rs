@@ -45,7 +45,7 @@ fn what_is_configured_counts_before_what_was_left_and_after_what_is_set() {
     }
     let sandbox = own("autoauth: approle\n");
     let said = flat(&sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1));
-    assert!(said.contains("waxseal/config.yaml:line 1"), "{said}");
+    assert!(said.contains("waxseal/config.yaml: line 1"), "{said}");
 }
 
 #[test]

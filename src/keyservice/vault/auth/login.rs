@@ -6,7 +6,7 @@
 use super::super::escape::escaped;
 use super::approle::AppRole;
 use super::place::{Place, Places};
-use super::settings::Settings;
+use super::settings::{Settings, is_near, is_word};
 use super::vouched::Vouched;
 use super::{Desk, LoginError, Session, body};
 use crate::secret::SecretText;
@@ -134,9 +134,13 @@ impl Login {
                 };
                 return Ok(Self::Certificate { name, identity });
             }
-            _ => {
-                let known = Self::methods().collect::<Vec<_>>().join(", ");
-                return Err(format!("there is no such method: {known}"));
+            typed => {
+                let all: Vec<&str> = Self::methods().collect();
+                let meant = all.iter().find(|known| is_near(typed, known));
+                let meant = meant.map_or(String::new(), |it| format!(", did you mean `{it}`?"));
+                let typed =
+                    if is_word(typed) { format!("method `{typed}`") } else { "such method".into() };
+                return Err(format!("there is no {typed}{meant}: there are {}", all.join(", ")));
             }
         };
         let username = settings.required("username")?;
@@ -322,7 +326,9 @@ mod tests {
     #[test]
     fn a_plan_that_cannot_work_is_none() {
         for (text, expected) in [
-            ("aprole", "there is no such method"),
+            ("aprole", "there is no method `aprole`, did you mean `approle`?: there are approle, "),
+            ("userpas", "there is no method `userpas`, did you mean `userpass`?"),
+            ("hunter2!", "there is no such method: there are approle, "),
             ("approle", "approle needs role_id=…"),
             ("userpass", "userpass needs username=…"),
             ("userpass username=..", "username is none"),

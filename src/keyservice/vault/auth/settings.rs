@@ -68,7 +68,13 @@ impl Settings {
     ///
     /// If it is not there.
     pub fn required(&mut self, key: &'static str) -> Result<String, String> {
-        self.text(key).ok_or_else(|| format!("{} needs {key}=…", self.method))
+        self.text(key).ok_or_else(|| {
+            let near = |it: &&(String, String)| is_near(&it.0, key);
+            let slip = self.pairs.iter().find(near).map_or(String::new(), |(typed, _)| {
+                format!(": is that what `{typed}` is meant to be?")
+            });
+            format!("{} needs {key}=…{slip}", self.method)
+        })
     }
 
     /// A setting that is `true` or `false`; false if it is not there.
@@ -112,10 +118,21 @@ impl Settings {
         self.asked.sort_unstable();
         self.asked.dedup();
         // A secret that ends with `=` looks like one.
-        let is_word = key.len() < 30 && key.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
-        let key = if is_word { key } else { "setting of the name that stands there" };
+        let key = if is_word(key) { key } else { "setting of the name that stands there" };
         Err(format!("{} knows no {key}: {}", self.method, self.asked.join(", ")))
     }
+}
+
+/// Whether a text can be shown: it is no secret.
+pub(super) fn is_word(text: &str) -> bool {
+    text.len() < 30 && text.bytes().all(|it| it.is_ascii_lowercase() || it == b'_')
+}
+
+/// Whether a word is one slip or two away from a known one, or a part of it.
+pub(super) fn is_near(typed: &str, known: &str) -> bool {
+    let slips = if known.len() < 5 { 1 } else { 2 };
+    let part = typed.len() > 2 && (known.starts_with(typed) || known.ends_with(typed));
+    is_word(typed) && (part || strsim::osa_distance(typed, known) <= slips)
 }
 
 #[cfg(test)]
@@ -146,6 +163,10 @@ mod tests {
         assert_eq!(settings.text("username"), None);
         let error = settings.end().expect_err("a key that is not known");
         assert_eq!(error, "userpass knows no user: password, username");
+        let said = |text: &str| read(text).expect("pairs").required("username").expect_err("none");
+        let meant = "userpass needs username=…: is that what `user` is meant to be?";
+        assert_eq!(said("userpass password=env:P user=anna"), meant);
+        assert_eq!(said("userpass password=env:P mount=x"), "userpass needs username=…");
         let error = read("cert c2VjcmV0==").expect("a pair").end().expect_err("left");
         assert!(!error.contains("c2VjcmV0"), "{error}");
         assert_eq!(format!("{:?}", read("cert a=hunter2")), "Ok(Settings(cert))");
