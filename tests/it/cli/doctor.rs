@@ -316,7 +316,8 @@ fn a_login_that_fails_is_told_once() {
     let sandbox = Sandbox::bare()
         .with("VAULT_ADDR", bao.address())
         .with("VAULT_MAX_RETRIES", "0")
-        .with("WAXSEAL_VAULT_AUTH", "approle role_id=nobody secret_id=s3cret");
+        .with("NOBODY", "s3cret")
+        .with("WAXSEAL_VAULT_AUTH", "approle role_id=nobody secret_id=env:NOBODY");
     let run = sandbox.run(&["doctor"]);
     let said = &run.stderr;
     assert_eq!(run.code, Some(1), "{said}");
