@@ -44,7 +44,6 @@ pub(crate) struct Done {
 
 /// A finding that many files have in common, and that is no failure.
 #[derive(Clone, Copy)]
-#[cfg_attr(not(feature = "vault"), expect(dead_code, reason = "of `rewrap`"))]
 pub(crate) struct Counted {
     /// What a run ends with that found nothing else.
     pub(crate) exit: Exit,
