@@ -38,6 +38,19 @@ pub(crate) struct Done {
     pub(crate) notes: Vec<String>,
     /// It was done, and what it found is not good (`verify`).
     pub(crate) finding: Option<Error>,
+    /// It was done, and `data` says what is not good: a line at the end tells how many files that is.
+    pub(crate) counted: Option<Counted>,
+}
+
+/// A finding that many files have in common, and that is no failure.
+#[derive(Clone, Copy)]
+pub(crate) struct Counted {
+    /// What a run ends with that found nothing else.
+    pub(crate) exit: Exit,
+    /// What one file has, behind `1 file`.
+    pub(crate) one: &'static str,
+    /// What several files have, behind `2 files`.
+    pub(crate) many: &'static str,
 }
 
 /// A file to write.
@@ -92,7 +105,7 @@ pub(crate) enum Order {
 
 /// Works on every file, to replace it: on one with several names once.
 ///
-/// The exit code: of one file, its own; of several, 1 if one failed.
+/// The exit code: of one file, its own; of several, 1 if one failed, else that of what was counted.
 pub(crate) fn run(
     ctx: &Ctx,
     files: &[PathBuf],
@@ -187,6 +200,8 @@ pub(crate) fn one(ctx: &Ctx, result: Result<Done, Error>) -> Exit {
 struct Told {
     /// The codes of the files that failed.
     failures: Vec<Exit>,
+    /// What was counted, all of one kind, and in how many files.
+    counted: Option<(Counted, usize)>,
     /// Standard output takes no more: there is no use in going on. What was done is told all the
     /// same, since it may have failed.
     unheard: Option<Error>,
@@ -225,6 +240,9 @@ impl Told {
         if let Some(finding) = &done.finding {
             self.fail(ctx, finding);
         }
+        if let Some(counted) = done.counted {
+            self.counted.get_or_insert((counted, 0)).1 += 1;
+        }
     }
 
     fn fail(&mut self, ctx: &Ctx, error: &Error) {
@@ -244,10 +262,18 @@ impl Told {
             ctx.out.error(error);
             return error.exit();
         }
+        let counted = self.counted.map(|(counted, count)| {
+            let text = match count {
+                1 => format!("1 file {}", counted.one),
+                _ => format!("{count} files {}", counted.many),
+            };
+            ctx.out.error(&Error::new(counted.exit, text));
+            counted.exit
+        });
         match (all, self.failures.as_slice()) {
             // The reader had what it wanted, but what nobody looked at is not known to be good.
             (_, []) if done < all => exit::GENERIC,
-            (_, []) => exit::SUCCESS,
+            (_, []) => counted.unwrap_or(exit::SUCCESS),
             (1, [exit, ..]) => *exit,
             (_, failures) => {
                 let text = format!("{} of {all} files failed", failures.len());

@@ -10,7 +10,7 @@ use super::exit;
 use crate::document::{Document, Format};
 use crate::keyservice::Looked;
 use crate::keyservice::age::NOT_SET;
-use crate::keyservice::vault::{Capabilities, Health, TokenState};
+use crate::keyservice::vault::{Capabilities, Health, TokenProblem, TokenState};
 use crate::shown::Show;
 use crate::value::{Scalar, Tree};
 
@@ -33,15 +33,26 @@ pub(crate) struct Server {
     pub(crate) address: String,
     /// Variables, rules and files.
     pub(crate) named_by: Vec<String>,
-    /// Why nothing was asked.
-    pub(crate) not_asked: Option<String>,
+    /// Whether anything was sent to it.
+    pub(crate) asked: bool,
+    /// Why it gave no answer, or was not asked.
+    pub(crate) problem: Option<String>,
     pub(crate) tls: &'static str,
     pub(crate) health: Option<Health>,
     /// Where the token comes from.
     pub(crate) token_source: Option<String>,
-    pub(crate) token: Option<Result<TokenState, String>>,
-    /// The keys of the server that are named, and what the token may do with each.
-    pub(crate) keys: Vec<(String, Option<Capabilities>)>,
+    pub(crate) token: Option<Result<TokenState, TokenProblem>>,
+    /// The keys of the server that are named.
+    pub(crate) keys: Vec<Key>,
+}
+
+/// A transit key that a rule or a file names.
+pub(crate) struct Key {
+    pub(crate) name: String,
+    /// What the token may do with it, if that is known.
+    pub(crate) may: Option<Capabilities>,
+    /// What is wrong with it.
+    pub(crate) problem: Option<String>,
 }
 
 /// A file, and who opens it.
@@ -56,6 +67,22 @@ pub(crate) struct File {
 impl File {
     pub(crate) fn opens(&self) -> bool {
         self.problem.is_none() && self.entries.iter().any(|(_, _, problem)| problem.is_none())
+    }
+
+    /// Why nobody here can open it.
+    pub(crate) fn why(&self) -> String {
+        if let Some(problem) = &self.problem {
+            return problem.clone();
+        }
+        let cause = |(_, key, problem): &(&str, String, Option<String>)| {
+            let problem = problem.as_deref().unwrap_or_default().replace('\n', " ");
+            format!("{}: {problem}", shorten(key))
+        };
+        let causes: Vec<String> = self.entries.iter().map(cause).collect();
+        match causes.is_empty() {
+            true => "no key opens it: it names none".to_owned(),
+            false => format!("no key opens it: {}", causes.join("; ")),
+        }
     }
 }
 
@@ -137,8 +164,9 @@ impl Diagnosis {
 impl Server {
     fn text(&self) -> String {
         let mut out = format!("server {} ({})\n", self.address.shown(), self.named_by.join(", "));
-        if let Some(why) = &self.not_asked {
-            let _ = writeln!(out, "  not asked: {why}");
+        if let Some(why) = &self.problem {
+            let not_asked = if self.asked { "" } else { "not asked: " };
+            let _ = writeln!(out, "  {not_asked}{why}");
         }
         if let Some(health) = &self.health {
             let version =
@@ -147,22 +175,25 @@ impl Server {
                 health.cluster.as_ref().map_or(String::new(), |it| format!(", cluster {it}"));
             let _ = writeln!(out, "  {}{version}{cluster}, {}", health.state, self.tls);
         }
-        let source = self.token_source.as_deref();
-        match (&self.token, source) {
-            (Some(Ok(token)), source) => {
-                let source = source.unwrap_or("the Agent");
+        let source = self.token_source.as_deref().unwrap_or("the Agent");
+        match &self.token {
+            Some(Ok(token)) => {
                 let _ = writeln!(out, "  token of {source}: {}", state(token));
             }
-            (Some(Err(why)), Some(source)) => {
-                let _ = writeln!(out, "  token of {source}: {why}");
+            Some(Err(why @ TokenProblem::Silent)) => {
+                let _ = writeln!(out, "  token of {source}: alive; {why}");
             }
-            (Some(Err(_)), None) => out.push_str("  no token\n"),
-            (None, _) => {}
+            // It says which token.
+            Some(Err(why)) => {
+                let _ = writeln!(out, "  {why}");
+            }
+            None => {}
         }
-        for (key, capabilities) in &self.keys {
-            let _ = match capabilities {
-                Some(it) => writeln!(out, "  {}: {}", key.shown(), words(it)),
-                None => writeln!(out, "  {}", key.shown()),
+        for key in &self.keys {
+            let _ = match (&key.problem, &key.may) {
+                (Some(problem), _) => writeln!(out, "  {}: {problem}", key.name.shown()),
+                (None, Some(may)) => writeln!(out, "  {}: {}", key.name.shown(), words(may)),
+                (None, None) => writeln!(out, "  {}", key.name.shown()),
             };
         }
         out
@@ -170,35 +201,41 @@ impl Server {
 
     fn tree(&self) -> Tree {
         let health = self.health.as_ref();
-        let token = match &self.token {
-            Some(Ok(token)) => map(vec![
+        let token = self.token.as_ref().map_or_else(null, |token| {
+            let (state, problem) = (token.as_ref().ok(), token.as_ref().err());
+            let alive = match problem {
+                None | Some(TokenProblem::Silent) => bool(true),
+                Some(TokenProblem::Failed(_)) => null(),
+                Some(_) => bool(false),
+            };
+            let of_state = |tree: &dyn Fn(&TokenState) -> Tree| state.map_or_else(null, tree);
+            map(vec![
                 ("source", optional(self.token_source.as_deref())),
-                ("alive", bool(true)),
-                ("ttl", number(token.ttl)),
-                ("uses", number(token.uses)),
-                ("policies", list(&token.policies, |it| text(it))),
-                ("namespace", text(&token.namespace)),
-                ("renewable", bool(token.renewable)),
-            ]),
-            Some(Err(problem)) => map(vec![
-                ("source", optional(self.token_source.as_deref())),
-                ("alive", bool(false)),
-                ("problem", text(problem)),
-            ]),
-            None => null(),
-        };
-        let key = |(key, capabilities): &(String, Option<Capabilities>)| {
-            let mut fields = vec![("key", text(key))];
-            for (action, may) in capabilities.iter().flat_map(|it| &it.allowed) {
-                fields.push((if *action == "keys" { "read" } else { action }, bool(*may)));
-            }
-            map(fields)
+                ("alive", alive),
+                ("problem", optional(problem.map(TokenProblem::to_string).as_deref())),
+                ("ttl", number(state.and_then(|it| it.ttl))),
+                ("uses", number(state.and_then(|it| it.uses))),
+                ("policies", of_state(&|it| list(&it.policies, |it| text(it)))),
+                ("namespace", of_state(&|it| text(&it.namespace))),
+                ("renewable", of_state(&|it| bool(it.renewable))),
+            ])
+        });
+        let key = |key: &Key| {
+            let may = |action| key.may.as_ref().map_or_else(null, |it| bool(it.may(action)));
+            map(vec![
+                ("key", text(&key.name)),
+                ("encrypt", may("encrypt")),
+                ("decrypt", may("decrypt")),
+                ("rewrap", may("rewrap")),
+                ("read", may("keys")),
+                ("problem", optional(key.problem.as_deref())),
+            ])
         };
         map(vec![
             ("address", text(&self.address)),
             ("named_by", list(&self.named_by, |it| text(it))),
-            ("asked", bool(self.not_asked.is_none())),
-            ("problem", optional(self.not_asked.as_deref())),
+            ("asked", bool(self.asked)),
+            ("problem", optional(self.problem.as_deref())),
             ("usable", bool(health.is_some_and(|it| it.is_usable))),
             ("state", optional(health.map(|it| it.state.as_str()))),
             ("version", optional(health.and_then(|it| it.version.as_deref()))),

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::context::Ctx;
-use super::diagnosis::{Diagnosis, File, Server};
+use super::diagnosis::{Diagnosis, File, Key, Server};
 use super::error::Error;
 use super::exit::{self, Exit};
 use super::input::Input;
 use super::key_diff::shown;
 use super::{open, tree};
-use crate::keys::{KeyGroup, MasterKey};
+use crate::keys::{KeyGroup, MasterKey, WrappedKey};
 use crate::keyservice::vault::settings::{ADDR, AGENT_ADDR, VaultSettings};
-use crate::keyservice::vault::{Address, CallError, Client, NO_TOKEN};
+use crate::keyservice::vault::{Address, CallError, Client, TokenProblem, TokenState};
 use crate::keyservice::{KeyError, RecoverError};
 use crate::os::env::VARIABLES;
 use crate::os::threads::side_by_side;
@@ -52,26 +52,27 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<Exit, Error> {
     }
     let files = files(ctx, args, &mut found)?;
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let looked = side_by_side(&ctx.crew, &files, threads, |path: &PathBuf| look(ctx, path));
+    let read: Vec<Read> = side_by_side(&ctx.crew, &files, threads, |path: &PathBuf| look(path));
     let mut keys = Vec::new();
-    for (file, of_file) in looked {
-        if !file.opens() {
-            let why = file.problem.as_deref().unwrap_or("no key opens it");
-            found.problems.push(format!("{}: {why}", file.name));
-        }
-        keys.extend(of_file.into_iter().map(|key| (file.name.clone(), key)));
-        found.files.push(file);
+    for Read { file, wrapped } in &read {
+        let named = |entry: &WrappedKey| Named::new(&file.name, false, entry.key().clone());
+        keys.extend(wrapped.iter().map(named));
     }
     for path in files.iter().map(PathBuf::as_path).chain([Path::new("new.yaml")]) {
         let Ok(rules) = ctx.rules() else { break };
         let rule = rules.find(&ctx.absolute(path)).ok().and_then(|lookup| lookup.rule());
         if let Some(rule) = rule {
-            let named = rule.groups.into_iter().flatten();
-            keys.extend(named.map(|key| (rule.name.clone(), key)));
+            let of_rule = rule.groups.into_iter().flatten();
+            keys.extend(of_rule.map(|key| Named::new(&rule.name, true, key)));
         }
     }
     found.identities = ctx.age().places();
+    // Before the files are opened: what servers say of the token explains what they refuse.
     servers(ctx, keys, &mut found);
+    found.files = side_by_side(&ctx.crew, &read, threads, |read: &Read| opened(ctx, read));
+    for file in found.files.iter().filter(|file| !file.opens()) {
+        found.problems.push(format!("{}: {}", file.name, file.why()));
+    }
     let out = if args.json { found.json()? } else { found.text() };
     ctx.out.data(out.as_bytes())?;
     if found.problems.is_empty() {
@@ -107,8 +108,28 @@ fn files(ctx: &Ctx, args: &DoctorArgs, found: &mut Diagnosis) -> Result<Vec<Path
     Ok(files.into_iter().map(near).collect())
 }
 
-/// Which entries open a file, and the keys that it names.
-fn look(ctx: &Ctx, path: &Path) -> (File, Vec<MasterKey>) {
+/// A key, and what names it.
+struct Named {
+    by: String,
+    /// New files get it.
+    by_rule: bool,
+    key: MasterKey,
+}
+
+impl Named {
+    fn new(by: &str, by_rule: bool, key: MasterKey) -> Self {
+        Self { by: by.to_owned(), by_rule, key }
+    }
+}
+
+/// A file, and what is wrapped in it.
+struct Read {
+    file: File,
+    wrapped: Vec<WrappedKey>,
+}
+
+/// Reads a file.
+fn look(path: &Path) -> Read {
     let name = path.shown().to_string();
     let input = Input::file(path, None, None, exit::NO_FILE).and_then(open::parse);
     let file = match input {
@@ -116,20 +137,25 @@ fn look(ctx: &Ctx, path: &Path) -> (File, Vec<MasterKey>) {
         Err(error) => {
             let problem = one_line(&error);
             let problem = problem.strip_prefix(&format!("{name}: ")).unwrap_or(&problem).to_owned();
-            return (File { name, entries: Vec::new(), problem: Some(problem) }, Vec::new());
+            let file = File { name, entries: Vec::new(), problem: Some(problem) };
+            return Read { file, wrapped: Vec::new() };
         }
     };
     let groups = file.metadata().groups().len();
     let problem = (groups > 1).then(|| RecoverError::SeveralGroups { count: groups }.to_string());
-    let mut entries = Vec::new();
-    let mut keys = Vec::new();
-    for entry in file.metadata().wrapped_keys() {
+    let wrapped = file.metadata().wrapped_keys().cloned().collect();
+    Read { file: File { name, entries: Vec::new(), problem }, wrapped }
+}
+
+/// Which entries open a file.
+fn opened(ctx: &Ctx, read: &Read) -> File {
+    let entry = |entry: &WrappedKey| {
         let opened = ctx.keyring().recover(&[KeyGroup::new(vec![entry.clone()])]);
         let problem = opened.err().map(|error| reason(&error));
-        entries.push((entry.key().kind().field(), shown(entry.key()), problem));
-        keys.push(entry.key().clone());
-    }
-    (File { name, entries, problem }, keys)
+        (entry.key().kind().field(), shown(entry.key()), problem)
+    };
+    let (name, problem) = (read.file.name.clone(), read.file.problem.clone());
+    File { name, entries: read.wrapped.iter().map(entry).collect(), problem }
 }
 
 fn reason(error: &RecoverError) -> String {
@@ -143,8 +169,8 @@ fn reason(error: &RecoverError) -> String {
 }
 
 /// The servers that variables, rules and files name.
-fn servers(ctx: &Ctx, keys: Vec<(String, MasterKey)>, found: &mut Diagnosis) {
-    let mut named: BTreeMap<Address, (Vec<String>, Vec<MasterKey>)> = BTreeMap::new();
+fn servers(ctx: &Ctx, all: Vec<Named>, found: &mut Diagnosis) {
+    let mut named: BTreeMap<Address, (Vec<String>, Vec<Named>)> = BTreeMap::new();
     let settings = match super::vault::settings(&ctx.env) {
         Ok(settings) => settings,
         Err(problem) => return found.problems.push(problem),
@@ -154,14 +180,15 @@ fn servers(ctx: &Ctx, keys: Vec<(String, MasterKey)>, found: &mut Diagnosis) {
             named.entry(address.clone()).or_default().0.push(name.to_owned());
         }
     }
-    for (by, key) in keys {
-        let Some(address) = Client::server_of(&key) else { continue };
+    for it in all {
+        let Some(address) = Client::server_of(&it.key) else { continue };
         let (names, keys) = named.entry(address).or_default();
-        if !names.contains(&by) {
-            names.push(by);
+        if !names.contains(&it.by) {
+            names.push(it.by.clone());
         }
-        if !keys.iter().any(|it| it.to_string() == key.to_string()) {
-            keys.push(key);
+        match keys.iter_mut().find(|key| key.key.to_string() == it.key.to_string()) {
+            Some(key) => key.by_rule |= it.by_rule,
+            None => keys.push(it),
         }
     }
     if named.is_empty() {
@@ -182,7 +209,7 @@ fn ask(
     settings: &VaultSettings,
     address: &Address,
     mut named_by: Vec<String>,
-    keys: &[MasterKey],
+    keys: &[Named],
     problems: &mut Vec<String>,
 ) -> Server {
     if named_by.len() > MOST_NAMES {
@@ -199,12 +226,16 @@ fn ask(
     let mut server = Server {
         address: address.to_string(),
         named_by,
-        not_asked: None,
+        asked: true,
+        problem: None,
         tls,
         health: None,
         token_source: None,
         token: None,
-        keys: keys.iter().map(|key| (shown(key), None)).collect(),
+        keys: keys
+            .iter()
+            .map(|it| Key { name: shown(&it.key), may: None, problem: None })
+            .collect(),
     };
     match client.health(address) {
         Ok(health) => {
@@ -218,35 +249,70 @@ fn ask(
             }
         }
         Err(error) => {
-            // A stranger's address is no fault of the user's.
-            if !matches!(error, CallError::NotTrusted { .. } | CallError::Forbidden { .. }) {
-                problems.push(format!("{address}: {error}"));
-            }
-            server.not_asked = Some(error.to_string());
+            server.asked =
+                !matches!(error, CallError::NotTrusted { .. } | CallError::Forbidden { .. });
+            problems.push(match server.asked {
+                true => format!("{address}: {error}"),
+                // It names the server.
+                false => error.to_string(),
+            });
+            server.problem = Some(error.to_string());
             return server;
         }
     }
     let token = client.token_state(address);
     server.token_source = client.token_origin(address);
     match &token {
-        Ok(token) if !keys.is_empty() => match client.capabilities(address, keys, token) {
-            Ok(all) => {
-                for ((_, slot), capabilities) in server.keys.iter_mut().zip(all) {
-                    *slot = Some(capabilities);
-                }
-            }
-            Err(why) => {
-                problems.push(format!("{address}: what the token may do is not told: {why}"))
-            }
-        },
-        Ok(_) => {}
-        Err(why) => problems.push(match &server.token_source {
-            Some(source) => format!("{address}: the token of {source}: {why}"),
-            None => format!("{address}: {NO_TOKEN}"),
-        }),
+        Ok(token) => may(client, address, keys, token, &mut server, problems),
+        Err(TokenProblem::Silent) => {}
+        Err(why) => problems.push(format!("{address}: {why}")),
     }
     server.token = Some(token);
     server
+}
+
+/// What the token may do with the keys, and whether they are there.
+fn may(
+    client: &Client,
+    address: &Address,
+    keys: &[Named],
+    token: &TokenState,
+    server: &mut Server,
+    problems: &mut Vec<String>,
+) {
+    if keys.is_empty() {
+        return;
+    }
+    let named: Vec<MasterKey> = keys.iter().map(|it| it.key.clone()).collect();
+    let all = match client.capabilities(address, &named, token) {
+        Ok(all) => all,
+        Err(why) => {
+            return problems.push(format!("{address}: what the token may do is not told: {why}"));
+        }
+    };
+    for ((slot, it), may) in server.keys.iter_mut().zip(keys).zip(all) {
+        // Every question is a use.
+        if may.may("keys") && token.uses.is_none() {
+            slot.problem = client.key_problem(address, &it.key, token);
+        }
+        if slot.problem.is_none()
+            && it.by_rule
+            && !may.may("encrypt")
+            && !may.may("decrypt")
+            && let MasterKey::Vault { engine_path, key_name, .. } = &it.key
+        {
+            let source = server.token_source.as_deref().unwrap_or("the Agent");
+            slot.problem = Some(format!(
+                "the token of {source} may neither encrypt nor decrypt with it: its policies lack \
+                 `update` on {0}/encrypt/{key_name} and {0}/decrypt/{key_name}",
+                engine_path.trim_matches('/')
+            ));
+        }
+        if let Some(problem) = &slot.problem {
+            problems.push(format!("{}: {problem}", slot.name));
+        }
+        slot.may = Some(may);
+    }
 }
 
 /// The variables that are set. The value is shown of those that hold no secret.

@@ -11,6 +11,7 @@ use super::input::Input;
 use super::key_diff::{same_key, shown};
 use super::open::{self, format_name};
 use super::rules::Lookup;
+use super::tree;
 use crate::document::Format;
 use crate::shown::Show;
 
@@ -20,7 +21,7 @@ use crate::shown::Show;
 /// sealed, `updatekeys` puts a file under those of its rule.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct RecipientsArgs {
-    /// Files to look at
+    /// Files to look at, or folders of files
     pub(crate) files: Vec<PathBuf>,
     /// What the files are, whatever their names say
     #[arg(long, value_name = "TYPE", value_parser = format_name, overrides_with = "input_type")]
@@ -33,7 +34,8 @@ pub(crate) fn run(ctx: &Ctx, args: &RecipientsArgs) -> Result<Exit, Error> {
         return Err(Error::new(exit::NO_FILE, "no file specified: recipients takes FILE..."));
     }
     ctx.rules()?;
-    Ok(batch::run_each_name(ctx, &args.files, Order::SideBySide, |path| list(ctx, args, path)))
+    let files = tree::files(&args.files)?;
+    Ok(batch::run_each_name(ctx, &files, Order::SideBySide, |path| list(ctx, args, path)))
 }
 
 fn list(ctx: &Ctx, args: &RecipientsArgs, path: &Path) -> Result<Done, Error> {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::batch::{self, Done, Order};
+use super::batch::{self, Counted, Done, Order};
 use super::context::Ctx;
 use super::error::Error;
 use super::exit::{self, Exit};
@@ -167,21 +167,18 @@ impl Plan {
         wrapped.iter().filter_map(line).collect()
     }
 
-    /// Says what is to be done; a finding, if that is something.
+    /// Says what is to be done, and whether that is something.
     fn check(&self, ctx: &Ctx, args: &RewrapArgs, path: &Path) -> Result<Done, Error> {
         let (_, wrapped) = look(ctx, args, path)?;
         let lines = self.lines(path, &wrapped);
         let mut done =
             Done::data(lines.iter().map(|line| format!("{line}\n")).collect::<String>().into());
         let failures = self.failures(&wrapped);
-        done.finding = match (failures.is_empty(), lines.is_empty()) {
-            (false, _) => Some(failed(&failures)),
-            (true, false) => {
-                Some(Error::new(exit::STALE, "an older version of the key wraps its data key"))
-            }
-            (true, true) => None,
-        };
-        done.finding = done.finding.map(|error| error.about(path));
+        if !failures.is_empty() {
+            done.finding = Some(failed(&failures).about(path));
+        } else if !lines.is_empty() {
+            done.counted = Some(STALE);
+        }
         Ok(done)
     }
 
@@ -237,3 +234,10 @@ fn failed(failures: &[(String, String)]) -> Error {
 
 /// Of each key, what fits in one request: somebody can plant a few that are damaged.
 const SAMPLES: usize = 100;
+
+/// What `--check` finds.
+const STALE: Counted = Counted {
+    exit: exit::STALE,
+    one: "has wrapped keys of older versions: waxseal rewrap",
+    many: "have wrapped keys of older versions: waxseal rewrap",
+};

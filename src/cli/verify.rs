@@ -13,6 +13,7 @@ use super::key_diff::{same_groups, same_key, shown};
 use super::open::{self, Opened, ReadArgs, Trust};
 use super::plain;
 use super::sealing::keys_of;
+use super::tree;
 use crate::document::Format;
 use crate::file::{Outcome, Vouch};
 use crate::keys::{KeyGroup, MasterKey};
@@ -27,7 +28,7 @@ use crate::shown::Show;
 /// is not 0.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct VerifyArgs {
-    /// Files to verify
+    /// Files to verify, or (without --since) folders of files
     pub(crate) files: Vec<PathBuf>,
     /// Let comments and spelling be: 53 passes
     #[arg(long)]
@@ -52,7 +53,12 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<Exit, Error> {
         return Err(Error::new(exit::NO_FILE, "no file specified: verify takes FILE..."));
     }
     ctx.rules()?;
-    Ok(batch::run_each_name(ctx, &args.files, Order::SideBySide, |path| verify(ctx, args, path)))
+    let files = match args.since {
+        None => tree::files(&args.files)?,
+        // Below a folder, what was sealed then and is not any more would be passed over.
+        Some(_) => args.files.clone(),
+    };
+    Ok(batch::run_each_name(ctx, &files, Order::SideBySide, |path| verify(ctx, args, path)))
 }
 
 fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {

@@ -21,6 +21,8 @@ pub struct Client {
     asker: Option<Box<dyn Asker>>,
     options: ClientOptions,
     pace: Mutex<Pace>,
+    /// What servers said of the user's token, if they were asked.
+    alive: Mutex<Vec<(Address, bool)>>,
 }
 
 /// What can be chosen of a [`Client`].
@@ -153,7 +155,8 @@ impl Client {
             Some(agent) => trust.with(agent.clone()),
             None => trust,
         };
-        Self { transport, tokens, trust, asker: None, options, pace: Mutex::default() }
+        let (pace, alive) = (Mutex::default(), Mutex::default());
+        Self { transport, tokens, trust, asker: None, options, pace, alive }
     }
 
     /// Asks about a server that nobody has named yet.
@@ -179,6 +182,18 @@ impl Client {
     #[must_use]
     pub fn token_origin(&self, server: &Address) -> Option<String> {
         self.tokens.origin(self.options.agent.as_ref().unwrap_or(server))
+    }
+
+    /// Whether the server knows the user's token; `None`: it was not asked.
+    pub(super) fn is_alive(&self, server: &Address) -> Option<bool> {
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.iter().find(|(it, _)| it == server).map(|(_, alive)| *alive)
+    }
+
+    /// Keeps what the server said of the user's token.
+    pub(super) fn set_alive(&self, server: &Address, is_alive: bool) {
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.push((server.clone(), is_alive));
     }
 
     /// The time since some moment of this process.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::address::Address;
 use super::client::{Call, CallError, Client, Repeat};
-use super::envelope::{self, flat};
+use super::envelope::{self, Refusal, flat};
+use super::refusal::dead;
 use super::{Target, transit::Operation};
 use crate::keys::MasterKey;
 
@@ -39,11 +40,40 @@ pub struct TokenState {
     pub renewable: bool,
 }
 
+/// Why nothing more is known of a token.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenProblem {
+    /// There is none.
+    #[error("there is no token: set VAULT_TOKEN, or log in")]
+    Missing,
+    /// The server does not know it. In a sentence that names where it comes from.
+    #[error("{0}")]
+    Dead(String),
+    /// It is alive, and may not ask about itself.
+    #[error("it may not ask about itself (`read` on auth/token/lookup-self)")]
+    Silent,
+    /// None could be had, as a login failed; says what was tried.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The server does not say; in a sentence.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// What a token may do with a transit key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Capabilities {
     /// Each thing to do, and whether it may.
     pub allowed: Vec<(&'static str, bool)>,
+}
+
+impl Capabilities {
+    /// Whether the token may do this: `encrypt`, `decrypt`, `rewrap`, or `keys`, which is to read the key.
+    #[must_use]
+    pub fn may(&self, action: &str) -> bool {
+        self.allowed.iter().any(|(it, may)| *it == action && *may)
+    }
 }
 
 /// What is done with a key, and what the token needs for it.
@@ -83,11 +113,18 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// In words, if there is no token, or it is refused.
-    pub fn token_state(&self, server: &Address) -> Result<TokenState, String> {
+    /// If there is no token, or it is refused.
+    pub fn token_state(&self, server: &Address) -> Result<TokenState, TokenProblem> {
         let call = self.question(server, "GET", "auth/token/lookup-self", None);
-        let answer = self.call(&call).map_err(|error| error.to_string())?;
-        let read = envelope::read(&answer).map_err(|error| error.to_string())?;
+        let answer = self.call(&call).map_err(|error| match error {
+            CallError::Token(problem) => TokenProblem::Unavailable(problem),
+            error => TokenProblem::Failed(error.to_string()),
+        })?;
+        let read = match envelope::read(&answer) {
+            Ok(read) => read,
+            Err(refusal) => return Err(self.token_problem(server, &refusal)),
+        };
+        self.set_alive(server, true);
         let data = read.get("data").unwrap_or(&Value::Null);
         let number = |name: &str| data.get(name).and_then(Value::as_u64);
         let expires = data.get("expire_time").is_some_and(|time| !time.is_null());
@@ -102,6 +139,62 @@ impl Client {
         })
     }
 
+    /// Why a server does not say what a token is. Policies decide what a token may ask about itself; the
+    /// list of mounts that it sees is given to every token that is alive, if empty (Vault API).
+    fn token_problem(&self, server: &Address, refusal: &Refusal) -> TokenProblem {
+        let Some(origin) = self.token_origin(server) else {
+            return match self.options().agent {
+                Some(_) => TokenProblem::Failed(format!("the token of the Agent: {refusal}")),
+                None => TokenProblem::Missing,
+            };
+        };
+        let call = self.question(server, "GET", "sys/internal/ui/mounts", None);
+        let seen = self.call(&call).ok().filter(|_| refusal.status == 403).map(|it| it.status);
+        match seen {
+            Some(200) => {
+                self.set_alive(server, true);
+                TokenProblem::Silent
+            }
+            Some(403) => {
+                self.set_alive(server, false);
+                TokenProblem::Dead(dead(&origin))
+            }
+            Some(_) | None => TokenProblem::Failed(format!("the token of {origin}: {refusal}")),
+        }
+    }
+
+    /// What is wrong with a key that the user's token may read; `None`: nothing that is seen.
+    #[must_use]
+    pub fn key_problem(
+        &self,
+        server: &Address,
+        key: &MasterKey,
+        token: &TokenState,
+    ) -> Option<String> {
+        let target = target(key).ok()?;
+        let namespace = self.namespace_of(token);
+        let path = inside(&target, namespace, "keys");
+        let call = Call { namespace, ..self.question(server, "GET", &path, None) };
+        let refusal = match self.call(&call) {
+            Ok(answer) => envelope::read(&answer).err()?,
+            Err(error) => return Some(error.to_string()),
+        };
+        Some(match (refusal.status, refusal.texts.as_slice()) {
+            // It is asked for with nothing but its name: 404 and not a word.
+            (404, []) => "no such key".to_owned(),
+            (404, [text]) if text.starts_with("no handler for route") => {
+                "no engine is mounted there".to_owned()
+            }
+            _ => refusal.to_string(),
+        })
+    }
+
+    /// A token of a namespace may ask there only, by paths as they are there.
+    fn namespace_of<'a>(&'a self, token: &'a TokenState) -> Option<&'a str> {
+        let own = Some(token.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+        self.options().namespace.as_deref().or(own)
+    }
+
     /// What the user's token may do with keys of a server, which are named by that server; in the same
     /// order. `token` is what the server said of it.
     ///
@@ -114,16 +207,11 @@ impl Client {
         keys: &[MasterKey],
         token: &TokenState,
     ) -> Result<Vec<Capabilities>, String> {
-        // A token of a namespace may ask there only, by paths as they are there.
-        let own = Some(token.namespace.as_str()).filter(|namespace| !namespace.is_empty());
-        let namespace = self.options().namespace.as_deref().or(own);
+        let namespace = self.namespace_of(token);
         let mut paths = Vec::new();
         for key in keys {
             let target = target(key)?;
-            let inside = namespace.filter(|namespace| target.is_below(namespace));
-            let engine = &target.engine_path[inside.map_or(0, |inside| inside.len() + 1)..];
-            let path = |(action, _)| format!("{engine}/{action}/{}", target.key_name);
-            paths.push(ACTIONS.map(path));
+            paths.push(ACTIONS.map(|(action, _)| inside(&target, namespace, action)));
         }
         let body = json!({ "paths": paths.concat() }).to_string();
         let path = "sys/capabilities-self";
@@ -163,6 +251,13 @@ impl Client {
         let repeat = Repeat::Unsent;
         Call { server, method, path, body, headers: &[], namespace, repeat }
     }
+}
+
+/// The path of a key as it is in a namespace.
+fn inside(target: &Target, namespace: Option<&str>, action: &str) -> String {
+    let inside = namespace.filter(|namespace| target.is_below(namespace));
+    let engine = &target.engine_path[inside.map_or(0, |inside| inside.len() + 1)..];
+    format!("{engine}/{action}/{}", target.key_name)
 }
 
 fn target(key: &MasterKey) -> Result<Target, String> {

@@ -70,6 +70,11 @@ pub(super) fn of_answer(
 /// What a 403 can mean; the server does not say.
 fn denied(client: &Client, target: &Target) -> String {
     match client.token_origin(&target.server) {
+        Some(origin) if client.is_alive(&target.server) == Some(true) => format!(
+            "the token of {origin} lacks `update` on {}, where a key that is missing is refused as well",
+            target.path()
+        ),
+        Some(origin) if client.is_alive(&target.server) == Some(false) => dead(&origin),
         Some(origin) => format!(
             "the token of {origin} may have expired, or lack `update` on {}, where a key that is \
              missing is refused as well",
@@ -87,6 +92,13 @@ fn denied(client: &Client, target: &Target) -> String {
 
 /// What to do where a server wants a token.
 pub const NO_TOKEN: &str = "there is no token: set VAULT_TOKEN, or `waxseal login`";
+
+/// A token that its server does not know.
+pub(super) fn dead(origin: &str) -> String {
+    format!(
+        "the token of {origin} is not valid here (expired, revoked, or of another server or namespace)"
+    )
+}
 
 /// Rewrap takes no associated data (Vault API).
 const REWRAP: &str = "another key made it, it was changed, or it was wrapped with associated data, which \

@@ -17,6 +17,9 @@ fn doctor(sandbox: &Sandbox) -> (Option<i32>, Value) {
     (run.code, report)
 }
 
+const DEAD: &str = "the token of VAULT_TOKEN is not valid here (expired, revoked, or of another server or \
+                    namespace)";
+
 #[test]
 fn what_is_well_is_told_for_people_and_for_scripts() {
     let Some(bao) = Bao::start() else { return };
@@ -53,8 +56,9 @@ fn what_is_well_is_told_for_people_and_for_scripts() {
     assert_eq!((&server["version"], &server["tls"]), (&json!("2.4.0"), &json!("no TLS")));
     assert_eq!(server["token"]["source"], "VAULT_TOKEN");
     assert!(server["token"]["ttl"].as_u64().is_some_and(|ttl| (3_000..=3_600).contains(&ttl)));
-    let key =
-        json!({ "key": uri, "encrypt": true, "decrypt": true, "rewrap": false, "read": false });
+    let key = json!({
+        "key": uri, "encrypt": true, "decrypt": true, "rewrap": false, "read": false, "problem": null,
+    });
     assert_eq!(server["keys"], json!([key]));
     assert_eq!(report["files"][0]["opens"], true);
     assert!(!report.to_string().contains(&token));
@@ -66,14 +70,26 @@ fn a_token_that_is_gone_and_one_that_is_missing_are_told_apart() {
     let mount = bao.mount();
     bao.create_key(&mount, "a", json!({}));
     for (token, problem) in
-        [("s.nobody", "the token of VAULT_TOKEN: permission denied"), ("", "there is no token")]
+        [("s.nobody", DEAD), ("", "there is no token: set VAULT_TOKEN, or log in")]
     {
         let sandbox = user(bao.address(), token, &[(&mount, "a")]);
         let (code, report) = doctor(&sandbox);
         assert_eq!(code, Some(1));
         let told = report["problems"][0].as_str().expect("a problem");
-        assert!(told.starts_with(&format!("{}: {problem}", bao.address())), "{told}");
-        assert_eq!(report["servers"][0]["token"]["alive"], false);
+        assert_eq!(told, format!("{}: {problem}", bao.address()));
+        let source = if token.is_empty() { Value::Null } else { json!("VAULT_TOKEN") };
+        let absent = json!({
+            "source": source, "alive": false, "problem": problem, "ttl": null, "uses": null,
+            "policies": null, "namespace": null, "renewable": null,
+        });
+        assert_eq!(report["servers"][0]["token"], absent);
+        // What is not known is there all the same, as null; usable is the server.
+        let key = json!({
+            "key": format!("{}/v1/{mount}/keys/a", bao.address()),
+            "encrypt": null, "decrypt": null, "rewrap": null, "read": null, "problem": null,
+        });
+        assert_eq!(report["servers"][0]["keys"], json!([key]));
+        assert_eq!(report["servers"][0]["usable"], true);
         assert!(!report.to_string().contains("s.nobody"));
         let said = sandbox.run(&["doctor"]).fails(1);
         assert!(said.contains(problem) && !said.contains("s.nobody"), "{said}");
@@ -95,6 +111,10 @@ fn a_server_that_is_sealed_new_or_away_says_so() {
     let (code, report) = doctor(&sandbox);
     let told = report["problems"][0].as_str().expect("a problem");
     assert!(code == Some(1) && told.contains("cannot connect"), "{told}");
+    let server = &report["servers"][0];
+    assert_eq!((&server["asked"], &server["usable"]), (&json!(true), &json!(false)));
+    assert!(server["problem"].as_str().is_some_and(|it| it.starts_with("cannot connect")));
+    assert!(!sandbox.run(&["doctor"]).stdout.contains("not asked"));
     let Some(blank) = Own::blank() else { return };
     let sandbox = Sandbox::bare().with("VAULT_ADDR", blank.address());
     let (code, report) = doctor(&sandbox);
@@ -121,7 +141,20 @@ fn a_server_that_only_a_file_names_is_named_and_not_asked() {
     let opens: Vec<_> =
         report["files"].as_array().expect("files").iter().map(|it| &it["opens"]).collect();
     assert_eq!(opens, [true, false]);
-    assert_eq!(report["problems"], json!(["b.yaml: no key opens it"]));
+    let problems = report["problems"].as_array().expect("a list");
+    let stranger_is = format!("{} is named by the file or its rule", stranger.address());
+    let key = format!("{}/v1/{mount}/keys/a", stranger.address());
+    let told = |at: usize, how: String| {
+        let problem = problems[at].as_str().expect("text");
+        assert!(problem.starts_with(&how), "{problem}");
+        assert!(
+            problem.ends_with(&format!("export VAULT_ADDR={}", stranger.address())),
+            "{problem}"
+        );
+    };
+    told(0, stranger_is.clone());
+    told(1, format!("b.yaml: no key opens it: {key}: {stranger_is}"));
+    assert_eq!(problems.len(), 2, "{report}");
     assert_eq!(stranger.connections(), 0);
     // Of the named files only.
     assert_eq!(sandbox.run(&["doctor", "a.yaml"]).code, Some(0));
@@ -205,4 +238,92 @@ fn values_of_variables_that_can_hold_a_secret_are_not_shown() {
         assert_eq!(value(name).as_deref(), Some(expected), "{name}");
     }
     assert!(!run.stdout.contains("s3cret") && !run.stderr.contains("s3cret"));
+}
+
+#[test]
+fn keys_and_mounts_that_are_not_there_are_problems() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.mount();
+    bao.create_key(&mount, "a", json!({}));
+    let policy = format!(
+        "path \"{mount}/encrypt/*\" {{ capabilities = [\"update\"] }}\n\
+         path \"+/keys/*\" {{ capabilities = [\"read\"] }}\n\
+         path \"nowhere/encrypt/*\" {{ capabilities = [\"update\"] }}"
+    );
+    let reader = bao.token(&policy, json!({}));
+    for token in [bao.root(), &reader] {
+        let sandbox = user(bao.address(), token, &[(&mount, "a"), (&mount, "b"), ("nowhere", "a")]);
+        let (code, report) = doctor(&sandbox);
+        let missing = format!("{}/v1/{mount}/keys/b: no such key", bao.address());
+        let nowhere = format!("{}/v1/nowhere/keys/a: no engine is mounted there", bao.address());
+        assert_eq!(report["problems"], json!([missing, nowhere]));
+        assert_eq!(
+            (code, &report["servers"][0]["keys"][1]["problem"]),
+            (Some(1), &json!("no such key"))
+        );
+        let text = sandbox.run(&["doctor"]).stdout;
+        for line in [missing, nowhere] {
+            assert!(text.contains(&format!("  {line}\n")), "{line}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_token_that_can_do_nothing_with_the_key_of_the_rule_is_a_problem() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.mount();
+    bao.create_key(&mount, "a", json!({}));
+    let policy = format!("path \"{mount}/rewrap/a\" {{ capabilities = [\"update\"] }}");
+    let sandbox = user(bao.address(), &bao.token(&policy, json!({})), &[(&mount, "a")]);
+    let (code, report) = doctor(&sandbox);
+    let problem = format!(
+        "{}/v1/{mount}/keys/a: the token of VAULT_TOKEN may neither encrypt nor decrypt with it: its \
+         policies lack `update` on {mount}/encrypt/a and {mount}/decrypt/a",
+        bao.address()
+    );
+    assert_eq!((code, &report["problems"]), (Some(1), &json!([problem])));
+}
+
+#[test]
+fn a_token_that_is_known_to_live_is_not_said_to_have_expired() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.mount();
+    bao.create_key(&mount, "a", json!({}));
+    let owner = user(bao.address(), bao.root(), &[(&mount, "a")]);
+    owner.write("a.yaml", "a: one\n");
+    owner.run(&["encrypt", "-i", "a.yaml"]).ok();
+    let policy = format!("path \"{mount}/encrypt/a\" {{ capabilities = [\"update\"] }}");
+    let lacks = format!("the token of VAULT_TOKEN lacks `update` on {mount}/decrypt/a");
+    let live = bao.token(&policy, json!({}));
+    // It may not even ask about itself.
+    let silent = bao.token(&policy, json!({ "no_default_policy": true }));
+    for (token, why) in [(live.as_str(), lacks.as_str()), (&silent, &lacks), ("s.nobody", DEAD)] {
+        let sandbox = user(bao.address(), token, &[(&mount, "a")]);
+        sandbox.write("a.yaml", &owner.read("a.yaml"));
+        let (code, report) = doctor(&sandbox);
+        assert_eq!((code, &report["files"][0]["opens"]), (Some(1), &json!(false)), "{report}");
+        let problem = report["files"][0]["entries"][0]["problem"].as_str().expect("text");
+        assert!(problem.contains(why) && !problem.contains("may have"), "{problem}");
+        let told = report["problems"].as_array().and_then(|it| it.last()?.as_str()).expect("text");
+        assert!(told.starts_with("a.yaml: no key opens it: ") && told.contains(why), "{told}");
+        assert_eq!(report["servers"][0]["token"]["alive"], json!(why != DEAD));
+    }
+}
+
+#[test]
+fn a_login_that_fails_is_told_once() {
+    let Some(bao) = Bao::start() else { return };
+    let sandbox = Sandbox::bare()
+        .with("VAULT_ADDR", bao.address())
+        .with("VAULT_MAX_RETRIES", "0")
+        .with("NOBODY", "s3cret")
+        .with("WAXSEAL_VAULT_AUTH", "approle role_id=nobody secret_id=env:NOBODY");
+    let run = sandbox.run(&["doctor"]);
+    let said = &run.stderr;
+    assert_eq!(run.code, Some(1), "{said}");
+    let begin = format!("error: {}: the login approle at auth/approle (", bao.address());
+    assert!(said.starts_with(&begin) && said.matches("the login").count() == 1, "{said}");
+    assert_eq!(run.stdout.matches("the login").count(), 1, "{}", run.stdout);
+    let (_, report) = doctor(&sandbox);
+    assert_eq!(report["servers"][0]["token"]["alive"], false);
 }

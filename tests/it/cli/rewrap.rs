@@ -155,14 +155,43 @@ fn check_says_what_is_stale_and_changes_nothing() {
     let stale = check(&sandbox, &["a.yaml"]);
     let line = format!("a.yaml: {}/v1/{mount}/keys/a from version 1 to 3\n", bao.address());
     assert_eq!((stale.code, &stale.stdout, sandbox.read("a.yaml")), (Some(56), &line, sealed));
-    let error = "error: a.yaml: an older version of the key wraps its data key\n";
+    let error = "error: 1 file has wrapped keys of older versions: waxseal rewrap\n";
     assert_eq!(stale.stderr, error);
-    // Of several files, as everywhere.
     sandbox.write("b.yaml", "a: one\n");
     sandbox.run(&["encrypt", "-i", "b.yaml"]).ok();
-    assert_eq!(check(&sandbox, &["a.yaml", "b.yaml"]).code, Some(1));
+    assert_eq!(check(&sandbox, &["a.yaml", "b.yaml"]).code, Some(56));
     sandbox.run(&["rewrap", "a.yaml", "b.yaml"]).ok();
     assert_eq!(check(&sandbox, &["a.yaml", "b.yaml"]).ok(), "");
+}
+
+#[test]
+fn stale_files_are_counted_in_one_line_and_are_not_files_that_failed() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.mount();
+    bao.create_key(&mount, "a", json!({}));
+    let sandbox = user(bao.address(), bao.root(), &[(&mount, "a")]);
+    for name in ["a.yaml", "b.yaml"] {
+        sandbox.write(name, "a: one\n");
+        sandbox.run(&["encrypt", "-i", name]).ok();
+    }
+    rotate(bao, &mount, "a");
+    sandbox.write("new.yaml", "a: one\n");
+    sandbox.run(&["encrypt", "-i", "new.yaml"]).ok();
+    let closing = "error: 2 files have wrapped keys of older versions: waxseal rewrap\n";
+    let of_both = |run: &Run| {
+        let lines = run.stdout.lines().filter_map(|line| line.split(':').next());
+        assert_eq!(lines.collect::<Vec<_>>(), ["a.yaml", "b.yaml"], "{}", run.stdout);
+    };
+    let run = check(&sandbox, &["a.yaml", "b.yaml", "new.yaml"]);
+    of_both(&run);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(56), closing));
+    // Beside one that fails they are told all the same, and the failure is what counts.
+    let run = check(&sandbox, &["a.yaml", "gone.yaml", "b.yaml"]);
+    of_both(&run);
+    let failed = "error: 1 of 3 files failed\n";
+    assert!(run.stderr.starts_with("error: gone.yaml: "), "{}", run.stderr);
+    assert!(run.stderr.ends_with(&format!("{closing}{failed}")), "{}", run.stderr);
+    assert_eq!((run.code, run.stderr.lines().count()), (Some(1), 3), "{}", run.stderr);
 }
 
 #[test]

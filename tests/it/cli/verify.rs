@@ -331,3 +331,29 @@ fn a_key_that_was_doubled_without_the_data_key_is_broken() {
         assert_eq!(sandbox.read(name), split);
     }
 }
+
+#[test]
+fn folders_are_searched_but_not_where_a_lost_seal_would_be_passed_over() {
+    let sandbox = Sandbox::new();
+    for name in ["x/a.yaml", "x/y/b.yaml"] {
+        sandbox.sealed(name, "a: one\n");
+    }
+    sandbox.write("x/plain.yaml", "a: one\n");
+    let all = sandbox.run(&["verify", "x"]).ok();
+    assert_eq!(all, "x/a.yaml: sealed\nx/y/b.yaml: sealed\n");
+    let listed = sandbox.run(&["recipients", "x"]).ok();
+    let files: Vec<_> = listed.lines().filter(|line| !line.starts_with(' ')).collect();
+    assert_eq!(files, ["x/a.yaml", "x/y/b.yaml"]);
+    // A file that was changed fails below a folder as it does by its name.
+    sandbox.write("x/a.yaml", &sandbox.read("x/y/b.yaml").replace("a: ENC", "b: ENC"));
+    let run = sandbox.run(&["verify", "x"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), "x/y/b.yaml: sealed\n"));
+    assert!(run.stderr.starts_with("error: x/a.yaml: "), "{}", run.stderr);
+    std::fs::create_dir(sandbox.path("empty")).expect("made");
+    for command in ["verify", "recipients"] {
+        let said = sandbox.run(&[command, "empty"]).fails(100);
+        assert!(said.contains("no sealed file is below this folder"), "{said}");
+    }
+    let said = sandbox.run(&["verify", "--since", "HEAD", "x"]).fails(2);
+    assert!(said.starts_with("error: x: ") && said.contains("name the files in it"), "{said}");
+}
