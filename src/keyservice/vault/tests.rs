@@ -259,7 +259,7 @@ fn a_refusal_says_what_it_can_mean() {
         "the answer holds something else than one result for each item (200)",
     );
     let none = Setup::with(vec![says(403, r#"{"errors":["x"]}"#)], ClientOptions::default(), &[]);
-    let expected = "x (403): there is no token: set VAULT_TOKEN, or log in";
+    let expected = "x (403): there is no token: set VAULT_TOKEN, or `waxseal login`";
     assert_eq!(none.unwrap(key()), Err(expected.to_owned()));
 }
 

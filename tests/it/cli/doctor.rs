@@ -148,7 +148,7 @@ fn a_server_that_only_a_file_names_is_named_and_not_asked() {
         let problem = problems[at].as_str().expect("text");
         assert!(problem.starts_with(&how), "{problem}");
         assert!(
-            problem.ends_with(&format!("export VAULT_ADDR={}", stranger.address())),
+            problem.ends_with(&format!("export SOPS_HC_VAULT_ALLOWLIST={}", stranger.address())),
             "{problem}"
         );
     };

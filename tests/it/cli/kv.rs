@@ -276,7 +276,10 @@ fn no_token_goes_to_a_server_that_only_the_rule_names() {
     sandbox.sealed("a.yaml", "a: 1\n");
     for words in [&["publish", "-y", "a.yaml"][..], &["pull", "a.yaml"]] {
         let said = sandbox.run(words).fails(1);
-        assert!(said.contains(&format!("export VAULT_ADDR={}", evil.address())), "{said}");
+        assert!(
+            said.contains(&format!("export SOPS_HC_VAULT_ALLOWLIST={}", evil.address())),
+            "{said}"
+        );
         assert!(said.contains("a.yaml"), "{said}");
     }
     assert_eq!((evil.connections(), server.connections()), (0, 0));

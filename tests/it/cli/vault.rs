@@ -170,7 +170,7 @@ fn no_token_goes_to_a_server_that_only_the_file_names() {
         &["updatekeys", "-y", "a.yaml"],
     ] {
         let said = sandbox.run(words).fails(128);
-        let line = format!("export VAULT_ADDR={}", evil.address());
+        let line = format!("export SOPS_HC_VAULT_ALLOWLIST={}", evil.address());
         assert!(said.contains(&line), "{words:?}: {said}");
         assert!(said.contains("a.yaml"), "{words:?}: {said}");
     }

@@ -198,6 +198,11 @@ fn answers_with_items_that_are_wrong_open_nothing() {
         let masks = masks.each_ref().map(|(from, to)| (from.as_str(), *to));
         let text = told(&sandbox, &failed.fails(1), &masks);
         assert!(!text.contains("hunter2"), "{text}");
+        // Files are worked on side by side: which of them comes second is not known.
+        let text = match text.contains("1 of 3 files failed") {
+            true => names.iter().fold(text, |text, name| text.replace(name.as_str(), "ONE")),
+            false => text,
+        };
         said += &format!("{what}\n{text}\n");
     }
     expect![[r#"
@@ -247,17 +252,17 @@ fn answers_with_items_that_are_wrong_open_nothing() {
         error: 3 of 3 files failed
 
         an empty plaintext
-        error: f1.yaml: cannot recover the data key
+        error: ONE: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  what was wrapped is 0 bytes long, a data key has 32
         error: 1 of 3 files failed
 
         31 bytes
-        error: f1.yaml: cannot recover the data key
+        error: ONE: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the server's answer holds something else than the result
         error: 1 of 3 files failed
 
         not base64
-        error: f1.yaml: cannot recover the data key
+        error: ONE: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the server's answer holds something else than the result
         error: 1 of 3 files failed
 
@@ -402,7 +407,7 @@ fn places_that_hold_no_token_are_named() {
     expect![[r#"
         no file
         error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  permission denied (403): there is no token: set VAULT_TOKEN, or log in
+          SERVER/v1/MOUNT/keys/a  permission denied (403): there is no token: DIR/home/token holds none
 
         a folder
         error: a.yaml: cannot recover the data key
@@ -410,7 +415,7 @@ fn places_that_hold_no_token_are_named() {
 
         nothing
         error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  permission denied (403): there is no token: set VAULT_TOKEN, or log in
+          SERVER/v1/MOUNT/keys/a  permission denied (403): there is no token: DIR/home/token holds none
 
         two lines
         error: a.yaml: cannot recover the data key
@@ -450,18 +455,18 @@ fn each_meaning_of_a_refusal_is_named() {
     tell(
         &sandbox,
         &expect![[r#"
-        error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  no handler for route "MOUNT/decrypt/a". route entry not found. (404): is `MOUNT` where the engine is mounted, and the namespace the right one?
-    "#]],
+            error: a.yaml: cannot recover the data key
+              SERVER/v1/MOUNT/keys/a  no handler for route "MOUNT/decrypt/a". route entry not found. (404) in the namespace TEAM: is `MOUNT` where the engine is mounted, and the namespace the right one?
+        "#]],
     );
     // The namespace is none.
     let sandbox = sandbox.with("VAULT_NAMESPACE", "nowhere");
     tell(
         &sandbox,
         &expect![[r#"
-        error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  namespace not found (404): is `MOUNT` where the engine is mounted, and the namespace the right one?
-    "#]],
+            error: a.yaml: cannot recover the data key
+              SERVER/v1/MOUNT/keys/a  namespace not found (404) in the namespace nowhere: is `MOUNT` where the engine is mounted, and the namespace the right one?
+        "#]],
     );
     // A token that may nothing; one of the past.
     let nothing = bao.token("path \"x\" { capabilities = [\"read\"] }", json!({}));

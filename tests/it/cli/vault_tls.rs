@@ -231,19 +231,19 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
 
         a file without certificates
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: CERTIFICATES/config: holds no certificate in PEM
+          ADDRESS/v1/MOUNT/keys/a: VAULT_CACERT: CERTIFICATES/config: holds no certificate in PEM
 
         no such file
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: CERTIFICATES/absent: no such file
+          ADDRESS/v1/MOUNT/keys/a: VAULT_CACERT: CERTIFICATES/absent: no such file
 
         no certificate in the text
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: CACERT_BYTES: holds no certificate in PEM
+          ADDRESS/v1/MOUNT/keys/a: VAULT_CACERT_BYTES: holds no certificate in PEM
 
         an empty folder
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: CERTIFICATES/empty: holds no certificate in PEM
+          ADDRESS/v1/MOUNT/keys/a: VAULT_CAPATH: CERTIFICATES/empty: holds no certificate in PEM
 
         expired
         error: a.yaml: cannot wrap the data key
@@ -279,7 +279,7 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
 
         client
         error: a.yaml: cannot wrap the data key
-          ADDRESS/v1/MOUNT/keys/a: /nowhere: no such file
+          ADDRESS/v1/MOUNT/keys/a: VAULT_CLIENT_KEY: /nowhere: no such file
 
     "#]].assert_eq(&told);
     // Whoever sets up a server is told the same.
