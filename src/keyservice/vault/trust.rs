@@ -146,7 +146,13 @@ impl Trust {
     /// Whether a token may be sent to this server.
     #[must_use]
     pub fn allows(&self, server: &Address) -> bool {
-        !self.none && (self.all || self.servers.contains(server))
+        self.names(server) || (self.all && !self.none)
+    }
+
+    /// Whether this server was named one by one.
+    #[must_use]
+    pub fn names(&self, server: &Address) -> bool {
+        !self.none && self.servers.contains(server)
     }
 }
 
@@ -181,8 +187,12 @@ mod tests {
         let server = address("https://vault.example");
         let named = Trust::new().with(server.clone());
         let all = Trust::new().with_list("all").expect("valid");
-        assert!(all.allows(&server) && !all.clone().only_named().allows(&server));
-        assert!(all.with(server.clone()).only_named().allows(&server));
+        assert!(all.allows(&server) && !all.names(&server));
+        assert!(!all.clone().only_named().allows(&server));
+        let all = all.with(server.clone());
+        assert!(all.names(&server) && all.only_named().allows(&server));
+        let none = named.clone().with_list("none").expect("valid");
+        assert!(!none.names(&server) && named.names(&server));
         assert!(!named.clone().with_list("none").expect("valid").allows(&server));
         assert!(named.with_list("").expect("valid").allows(&server));
         assert!(!Trust::new().allows(&server));
