@@ -1,8 +1,8 @@
 //! A cluster of three: whoever leads changes in the middle of a run, and those that stand by pass requests
 //! on or send them on.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
@@ -12,14 +12,18 @@ use crate::openbao::{Answer, Cluster, Script};
 const FILES: usize = 500;
 
 /// The request of a run, from 0, before which nobody leads any more.
-const MIDDLE: usize = 4;
+const MIDDLE: usize = 2;
 
 fn user(cluster: &Cluster, server: &str) -> Sandbox {
     let sandbox =
         Sandbox::bare().with("VAULT_ADDR", server).with("VAULT_TOKEN", cluster.leader().root());
-    let rule = format!("creation_rules:\n  - hc_vault_transit_uri: {server}/v1/transit/keys/app\n");
-    sandbox.write(".sops.yaml", &rule);
+    rule(&sandbox, server, "app");
     sandbox
+}
+
+fn rule(sandbox: &Sandbox, server: &str, key: &str) {
+    let uri = format!("{server}/v1/transit/keys/{key}");
+    sandbox.write(".sops.yaml", &format!("creation_rules:\n  - hc_vault_transit_uri: {uri}\n"));
 }
 
 fn run(sandbox: &Sandbox, words: &[&str], names: &[String]) -> Run {
@@ -30,47 +34,98 @@ fn run(sandbox: &Sandbox, words: &[&str], names: &[String]) -> Run {
 fn cluster() -> Option<Arc<Cluster>> {
     let cluster = Cluster::start()?;
     cluster.leader().ask("POST", "sys/mounts/transit", Some(json!({ "type": "transit" })));
-    cluster.leader().create_key("transit", "app", json!({}));
+    for key in ["app", "next"] {
+        cluster.leader().create_key("transit", key, json!({}));
+    }
     Some(Arc::new(cluster))
 }
 
-#[test]
-fn a_step_down_in_the_middle_of_a_run_loses_nothing_and_fails_nothing() {
-    let Some(cluster) = cluster() else { return };
-    // The user names one server of the three, whoever leads.
-    let address = cluster.leader().address().to_owned();
-    let armed = Arc::new(AtomicBool::new(false));
-    let asked = Arc::new(AtomicUsize::new(0));
-    let server = Script::start({
-        let (cluster, address) = (Arc::clone(&cluster), address.clone());
-        let (armed, asked) = (Arc::clone(&armed), Arc::clone(&asked));
-        move |request| {
-            let armed = armed.load(Ordering::SeqCst);
-            if armed && asked.fetch_add(1, Ordering::SeqCst) == MIDDLE {
-                cluster.step_down();
+/// Many files of a user, and the server between them and the cluster.
+struct Stage {
+    cluster: Arc<Cluster>,
+    server: Script,
+    sandbox: Sandbox,
+    names: Vec<String>,
+    /// Requests to come until the leader steps down, twice; `None`: none does.
+    fuse: Arc<Mutex<Option<usize>>>,
+}
+
+impl Stage {
+    fn set() -> Option<Self> {
+        let cluster = cluster()?;
+        // The user names one server of the three, whoever leads.
+        let address = cluster.leader().address().to_owned();
+        let fuse = Arc::new(Mutex::new(None));
+        let server = Script::start({
+            let (cluster, fuse) = (Arc::clone(&cluster), Arc::clone(&fuse));
+            move |request| {
+                let burns = {
+                    let mut fuse = fuse.lock().expect("no panic");
+                    let burns = *fuse == Some(0);
+                    *fuse = fuse.and_then(|left: usize| left.checked_sub(1));
+                    burns
+                };
+                if burns {
+                    // The second one lasts ten seconds, more than repetitions take.
+                    cluster.step_down();
+                    cluster.step_down();
+                }
+                Answer::from_server(&address, request)
             }
-            Answer::from_server(&address, request)
+        });
+        let sandbox = user(&cluster, &server.address());
+        let names: Vec<String> = (0..FILES).map(|index| format!("f{index}.yaml")).collect();
+        for (index, name) in names.iter().enumerate() {
+            sandbox.write(name, &format!("password: hunter{index}\n"));
         }
-    });
-    let sandbox = user(&cluster, &server.address());
-    let names: Vec<String> = (0..FILES).map(|index| format!("f{index}.yaml")).collect();
-    for (index, name) in names.iter().enumerate() {
-        sandbox.write(name, &format!("password: hunter{index}\n"));
+        Some(Self { cluster, server, sandbox, names, fuse })
     }
-    run(&sandbox, &["encrypt", "-i"], &names).ok();
-    let before: Vec<_> = names.iter().map(|name| sandbox.read(name)).collect();
-    armed.store(true, Ordering::SeqCst);
-    run(&sandbox, &["rotate", "-i"], &names).ok();
-    armed.store(false, Ordering::SeqCst);
-    // It needs ten, and some of them twice.
-    assert!(asked.load(Ordering::SeqCst) > 2 * FILES / 100, "nothing was in the way");
-    assert_ne!(cluster.leader().address(), address);
-    assert!(names.iter().zip(&before).all(|(name, old)| sandbox.read(name) != *old));
-    run(&sandbox, &["decrypt", "--output-dir", "plain"], &names).ok();
-    for (index, name) in names.iter().enumerate() {
-        let plain = sandbox.read(&format!("plain/{name}"));
-        assert_eq!(plain, format!("password: hunter{index}\n"));
+
+    /// A run in the middle of which the leader steps down: what is said.
+    #[track_caller]
+    fn survives(&self, words: &[&str]) {
+        *self.fuse.lock().expect("no panic") = Some(MIDDLE);
+        let run = run(&self.sandbox, words, &self.names);
+        assert_eq!(run.code, Some(0), "{words:?}: {}", run.stderr);
+        assert_eq!(*self.fuse.lock().expect("no panic"), None, "{words:?}: nothing was in the way");
     }
+
+    #[track_caller]
+    fn all(&self, what: &str, holds: impl Fn(&str) -> bool) {
+        for name in &self.names {
+            let text = self.sandbox.read(name);
+            assert!(holds(&text), "{what}, {name}: {text}");
+        }
+    }
+
+    #[track_caller]
+    fn is_plain_in(&self, folder: &str) {
+        for (index, name) in self.names.iter().enumerate() {
+            let plain = self.sandbox.read(&format!("{folder}/{name}"));
+            assert_eq!(plain, format!("password: hunter{index}\n"));
+        }
+    }
+}
+
+#[test]
+fn step_downs_in_the_middle_of_a_run_lose_nothing_and_fail_nothing() {
+    let Some(stage) = Stage::set() else { return };
+    stage.survives(&["encrypt", "-i"]);
+    stage.all("encrypt", |text| text.contains("key_name: app\n") && !text.contains("hunter"));
+    stage.survives(&["decrypt", "--output-dir", "plain"]);
+    stage.is_plain_in("plain");
+    rule(&stage.sandbox, &stage.server.address(), "next");
+    stage.survives(&["updatekeys", "-y"]);
+    stage.all("updatekeys", |text| !text.contains("key_name: app\n"));
+    stage.cluster.leader().ask("POST", "transit/keys/next/rotate", None);
+    stage.survives(&["rewrap"]);
+    stage.all("rewrap", |text| text.contains("enc: vault:v2:"));
+    let before: Vec<_> = stage.names.iter().map(|name| stage.sandbox.read(name)).collect();
+    stage.survives(&["rotate", "-i"]);
+    let is_new = |(name, old): (&String, &String)| stage.sandbox.read(name) != *old;
+    assert!(stage.names.iter().zip(&before).all(is_new));
+    run(&stage.sandbox, &["decrypt", "--output-dir", "last"], &stage.names).ok();
+    stage.is_plain_in("last");
 }
 
 #[test]

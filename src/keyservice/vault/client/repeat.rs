@@ -39,6 +39,7 @@ pub(super) fn next(result: &Result<Answer, CallError>, repeat: Repeat, serves: b
         Ok(_) => Next::End,
         // Who has served asks a leader that is gone, or names it, until there is another one.
         Err(CallError::Redirect { problem, .. }) if serves && is_between(problem) => Next::Leader,
+        Err(CallError::Redirect { problem: RedirectError::NotTrusted, .. }) => Next::Again(None),
         Err(error) if error.is_nobody_there() => Next::Again(None),
         Err(CallError::Transport(TransportError::Broken(_))) if freely => Next::Again(None),
         Err(_) => Next::End,

@@ -35,10 +35,10 @@ fn a_redirect_leads_to_the_same_request_at_a_server_that_the_user_named_or_nowhe
         ("unix:///a/v1/transit/decrypt/app", format!("what is no address, {elsewhere}")),
         ("/v1/transit/decrypt/app", format!("what is no address, {elsewhere}")),
     ] {
-        let setup = Setup::new(vec![to(location), works()]);
+        let setup = Setup::new(vec![to(location)]);
         let expected = format!("the server sends the request on to {expected}");
         assert_eq!(setup.unwrap(key()), Err(expected));
-        assert_eq!(setup.requests().len(), 1, "{location}");
+        assert!(setup.requests().iter().all(|it| it.contains(" https://vault/")), "{location}");
     }
 }
 
