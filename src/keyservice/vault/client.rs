@@ -240,15 +240,19 @@ impl Client {
     /// The server that a call really goes to.
     fn trusted<'a>(&'a self, call: &Call<'a>) -> Result<&'a Address, CallError> {
         let server = self.options.agent.as_ref().unwrap_or(call.server);
-        let asked = |asker: &dyn Asker| !self.trust.is_none() && asker.allows(server);
-        if self.trust.allows(server) || self.asker.as_deref().is_some_and(asked) {
+        if self.trust.allows(server) {
             return Ok(server);
         }
-        let server = server.clone();
-        Err(match self.trust.is_none() {
-            true => CallError::Forbidden { server },
-            false => CallError::NotTrusted { advice: self.trust.advice(&server), server },
-        })
+        if self.trust.is_none() {
+            return Err(CallError::Forbidden { server: server.clone() });
+        }
+        let advice = self.trust.advice(server);
+        let advice = match self.asker.as_deref().map(|asker| asker.allows(server)) {
+            Some(Ok(true)) => return Ok(server),
+            Some(Err(problem)) => format!("{problem}; {advice}"),
+            Some(Ok(false)) | None => advice,
+        };
+        Err(CallError::NotTrusted { server: server.clone(), advice })
     }
 
     /// Makes a call until it is answered, its time is over, or it has failed often enough.

@@ -37,7 +37,11 @@ const LIST: &str = "SOPS_HC_VAULT_ALLOWLIST";
 /// Who may know more than the environment does: what the user said before, or says now.
 pub trait Asker: Send + Sync {
     /// Whether a token may be sent to a server that only a file, or its rule, names.
-    fn allows(&self, server: &Address) -> bool;
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read what the user said before, and there is nobody to ask.
+    fn allows(&self, server: &Address) -> Result<bool, String>;
 }
 
 /// An entry of the list of allowed servers is no address.

@@ -74,8 +74,7 @@ fn after(answer: &Answer) -> Next {
     let failed = ["\"batch_results\"", "failed to parse", RSA_FAULT];
     match answer.status {
         412 | 429 | 500 | 502..=599 if !failed.iter().any(|text| says(answer, text)) => {
-            let seconds = answer.retry_after.as_deref().and_then(|text| text.trim().parse().ok());
-            Next::Again(seconds.map(Duration::from_secs))
+            Next::Again(answer.retry_after)
         }
         _ => Next::End,
     }

@@ -36,16 +36,16 @@ fn what_fails_for_a_while_is_repeated_and_what_is_refused_is_not() {
 
 #[test]
 fn a_server_that_names_a_time_is_asked_again_then_if_that_is_in_time() {
-    let later = |seconds: &'static str| -> Reply {
+    let later = |seconds: u64| -> Reply {
         Box::new(move |_| {
             let body = r#"{"errors":["rate limit quota exceeded"]}"#;
-            Ok(Answer { retry_after: Some(seconds.into()), ..answer(429, body) })
+            Ok(Answer { retry_after: Some(Duration::from_secs(seconds)), ..answer(429, body) })
         })
     };
-    let setup = Setup::new(vec![later("7"), works()]);
+    let setup = Setup::new(vec![later(7), works()]);
     setup.unwrap(key()).expect("opens");
     assert_eq!(setup.seen.lock().expect("not poisoned").pauses, [Duration::from_secs(7)]);
-    let setup = Setup::new(vec![later("61"), works()]);
+    let setup = Setup::new(vec![later(61), works()]);
     setup.unwrap(key()).expect_err("too late");
 }
 
