@@ -1,12 +1,14 @@
 //! A cluster of three: whoever leads changes in the middle of a run, and those that stand by pass requests
 //! on or send them on.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use super::{Run, Sandbox};
+use super::{Run, Sandbox, text};
 use crate::openbao::{Answer, Cluster, Script};
 
 const FILES: usize = 500;
@@ -165,8 +167,68 @@ fn a_server_that_sends_us_to_the_leader_is_followed_if_the_user_named_that_one()
     assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: one\n");
     sandbox.write("b.yaml", "a: two\n");
     sandbox.run(&["encrypt", "-i", "b.yaml"]).ok();
+    logs_in_once(&cluster, &server, &list.join(","));
+    helps_for_one(&cluster, &server, &list.join(","));
     // Who follows none is told.
     let sandbox = sandbox.with("VAULT_DISABLE_REDIRECTS", "true");
     let said = sandbox.run(&["decrypt", "b.yaml"]).fails(128);
     assert!(said.contains("307"), "{said}");
+}
+
+/// A credential that is good for one time is enough for the server and the leader that it sends to; and the
+/// token goes back.
+fn logs_in_once(cluster: &Cluster, server: &Script, allowed: &str) {
+    let leader = cluster.leader();
+    leader.ask("POST", "sys/auth/approle", Some(json!({ "type": "approle" })));
+    let policy = "path \"transit/*\" { capabilities = [\"update\"] }";
+    leader.ask("POST", "sys/policies/acl/app", Some(json!({ "policy": policy })));
+    let role = json!({ "token_policies": "app", "secret_id_num_uses": 1 });
+    leader.ask("POST", "auth/approle/role/app", Some(role));
+    let id = leader.ask("GET", "auth/approle/role/app/role-id", None);
+    let id = id["data"]["role_id"].as_str().expect("a text");
+    let secret = leader.ask("POST", "auth/approle/role/app/secret-id", Some(json!({})));
+    let sandbox = user(cluster, &server.address())
+        .with("VAULT_TOKEN", "")
+        .with("SOPS_HC_VAULT_ALLOWLIST", allowed)
+        .with("WAXSEAL_VAULT_AUTH", &format!("approle role_id={id} secret_id=env:SECRET"))
+        .with("SECRET", secret["data"]["secret_id"].as_str().expect("a text"));
+    let tokens = || {
+        let list = cluster.leader().ask("LIST", "auth/token/accessors", None);
+        list["data"]["keys"].as_array().expect("a list").len()
+    };
+    let before = tokens();
+    let names: Vec<String> = (0..250).map(|index| format!("l{index}.yaml")).collect();
+    for name in &names {
+        sandbox.write(name, "a: one\n");
+    }
+    let from = server.requests().len();
+    run(&sandbox, &["encrypt", "-i"], &names).ok();
+    let asked: Vec<_> = server.requests()[from..].iter().map(|it| it.path.clone()).collect();
+    assert_eq!(asked.iter().filter(|path| path.ends_with("login")).count(), 1, "{asked:?}");
+    assert!(asked.last().is_some_and(|path| path.ends_with("revoke-self")), "{asked:?}");
+    assert_eq!(tokens(), before);
+}
+
+/// A token helper that knows the token of one server alone.
+fn helps_for_one(cluster: &Cluster, server: &Script, allowed: &str) {
+    let sandbox = user(cluster, &server.address())
+        .with("VAULT_TOKEN", "")
+        .with("SOPS_HC_VAULT_ALLOWLIST", allowed);
+    sandbox.write("h.yaml", "a: one\n");
+    let helper = sandbox.home().join("helper");
+    let config = format!("token_helper = \"{}\"\n", text(&helper));
+    fs::write(sandbox.home().join(".vault"), config).expect("written");
+    let helps = |of: &str| {
+        let token = cluster.leader().root();
+        let script = format!("#!/bin/sh\ncase $VAULT_ADDR in {of}) echo {token};; esac\n");
+        fs::write(&helper, script).expect("written");
+        fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).expect("mode");
+    };
+    helps(&server.address());
+    let said = sandbox.run(&["encrypt", "-i", "h.yaml"]).fails(1);
+    let flat = said.replace("\n  ", " ").replace("    | ", "");
+    assert!(flat.contains("for which there is no token: let your token helper give one"), "{said}");
+    assert_eq!(sandbox.read("h.yaml"), "a: one\n");
+    helps("*");
+    sandbox.run(&["encrypt", "-i", "h.yaml"]).ok();
 }
