@@ -264,6 +264,7 @@ impl Client {
         end: Duration,
     ) -> Result<Answer, CallError> {
         let (mut attempt, mut looks) = (0, 0);
+        let hope = self.transport.now().saturating_add(repeat::LONGEST);
         loop {
             self.keep_pace();
             let left = end.saturating_sub(self.transport.now());
@@ -274,7 +275,7 @@ impl Client {
                     wait.unwrap_or_else(|| repeat::pause(attempt))
                 }
                 // Who wants nothing repeated has that.
-                Next::Leader if self.options.retries > 0 => {
+                Next::Leader if self.options.retries > 0 && self.transport.now() < hope => {
                     looks += 1;
                     repeat::pause(looks.min(repeat::PATIENT))
                 }

@@ -207,6 +207,15 @@ fn logs_in_once(cluster: &Cluster, server: &Script, allowed: &str) {
     assert_eq!(asked.iter().filter(|path| path.ends_with("login")).count(), 1, "{asked:?}");
     assert!(asked.last().is_some_and(|path| path.ends_with("revoke-self")), "{asked:?}");
     assert_eq!(tokens(), before);
+    // A name that the server writes in another way than a request does.
+    leader.ask("POST", "sys/auth/userpass", Some(json!({ "type": "userpass" })));
+    let password = json!({ "password": "hunter2" });
+    leader.ask("POST", "auth/userpass/users/anna@b.example", Some(password));
+    let sandbox = sandbox.with("PASSWORD", "hunter2");
+    let words = ["username=anna@b.example", "password=env:PASSWORD"];
+    let printed = sandbox.run(&["login", "userpass", words[0], words[1], "--print"]).ok();
+    let (status, _) = leader.call("GET", "auth/token/lookup-self", Some(printed.trim()), None);
+    assert_eq!(status, 200);
 }
 
 /// A token helper that knows the token of one server alone.

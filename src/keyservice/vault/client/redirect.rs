@@ -4,6 +4,7 @@
 //! nobody can read it to where everybody can; a login goes on only to who was named one by one.
 
 use super::super::address::Address;
+use super::super::escape::unescaped;
 use super::super::http::Answer;
 use super::super::trust::Trust;
 use super::{Call, CallError};
@@ -52,8 +53,9 @@ pub(super) fn target(
 ) -> Result<(Address, String), CallError> {
     let refused = |to: String, problem| CallError::Redirect { to, problem };
     let location = answer.location.as_deref().unwrap_or_default();
-    let path = format!("/v1/{}", call.path);
-    let Some(origin) = location.strip_suffix(&path) else {
+    // A server writes the path in its own way: `@` for `%40`. What is asked for there is ours.
+    let is_same = |path: &str| unescaped(path).is_some_and(|it| Some(it) == unescaped(call.path));
+    let Some((origin, _)) = location.split_once("/v1/").filter(|(_, path)| is_same(path)) else {
         return Err(refused("another path".to_owned(), RedirectError::Elsewhere));
     };
     let to = match Address::of_file(origin) {
@@ -70,6 +72,6 @@ pub(super) fn target(
     if is_secure(server) && !is_secure(&to) {
         return Err(refused(to.to_string(), RedirectError::Readable));
     }
-    let next = to.url(&path);
+    let next = to.url(&format!("/v1/{}", call.path));
     Ok((to, next))
 }

@@ -92,3 +92,6 @@ pub(super) fn pause(attempt: u32) -> Duration {
 
 /// The longest pause between two looks for a leader, in attempts.
 pub(super) const PATIENT: u32 = 2;
+
+/// How long a leader is looked for where a call has no limit of its own.
+pub(super) const LONGEST: Duration = Duration::from_secs(300);

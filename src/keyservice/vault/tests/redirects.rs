@@ -56,6 +56,25 @@ fn a_server_that_a_redirect_leads_to_gets_its_own_token() {
 }
 
 #[test]
+fn a_server_may_write_the_path_of_a_redirect_in_its_own_way() {
+    let answers = || vec![to("https://node2/v1/auth/ldap/login/a@b.example"), says(204, "")];
+    let server = Address::parse("https://vault").expect("an address");
+    let (body, headers, namespace, repeat) = (None, &[][..], None, Repeat::Unsent);
+    let requests = |path: &str| {
+        let setup = setup(answers(), &[]);
+        let call = Call { server: &server, method: "POST", path, body, headers, namespace, repeat };
+        let answer = setup.keys.client().call_with(&call, None);
+        answer.map(|_| setup.requests()[1].clone()).map_err(|error| error.to_string())
+    };
+    let there = "POST https://node2/v1/auth/ldap/login/a%40b.example no token";
+    assert_eq!(requests("auth/ldap/login/a%40b.example").as_deref(), Ok(there));
+    for other in ["auth/ldap/login/a%4fb.example", "auth/ldap/login/a", "auth/ldap/login/%4"] {
+        let error = requests(other).expect_err("another path");
+        assert!(error.contains("another path, which is not where"), "{error}");
+    }
+}
+
+#[test]
 fn a_redirect_from_https_to_http_is_not_followed() {
     let trust = Trust::new().with_list("all").expect("valid");
     let answers = vec![to("http://vault/v1/transit/decrypt/app"), works()];

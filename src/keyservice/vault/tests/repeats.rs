@@ -91,6 +91,12 @@ fn a_cluster_without_a_leader_is_waited_for_as_long_as_a_call_may_take() {
     );
     let waited: Duration = pauses(&setup).iter().sum();
     assert!((50..60).contains(&waited.as_secs()), "{waited:?}");
+    // A call without a limit does not hope for ever.
+    let options = ClientOptions { timeout: Duration::MAX, ..ClientOptions::default() };
+    let setup = Setup::with(vec![leaderless()], options, &["s.one"]);
+    setup.unwrap(key()).expect_err("no leader");
+    let waited: Duration = pauses(&setup).iter().sum();
+    assert!((300..304).contains(&waited.as_secs()), "{waited:?}");
     // Who has switched repetitions off waits for nobody.
     let options = ClientOptions { retries: 0, ..ClientOptions::default() };
     let setup = Setup::with(ten(leaderless), options, &["s.one"]);
