@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use super::{Run, Sandbox, text};
-use crate::openbao::{Answer, Cluster, Script};
+use crate::openbao::{Answer, Cluster, Script, send};
 
 const FILES: usize = 500;
 
@@ -167,6 +167,7 @@ fn a_server_that_sends_us_to_the_leader_is_followed_if_the_user_named_that_one()
     assert_eq!(sandbox.run(&["decrypt", "a.yaml"]).ok(), "a: one\n");
     sandbox.write("b.yaml", "a: two\n");
     sandbox.run(&["encrypt", "-i", "b.yaml"]).ok();
+    writes_in_its_own_way(&cluster);
     logs_in_once(&cluster, &server, &list.join(","));
     helps_for_one(&cluster, &server, &list.join(","));
     // Who follows none is told.
@@ -207,15 +208,18 @@ fn logs_in_once(cluster: &Cluster, server: &Script, allowed: &str) {
     assert_eq!(asked.iter().filter(|path| path.ends_with("login")).count(), 1, "{asked:?}");
     assert!(asked.last().is_some_and(|path| path.ends_with("revoke-self")), "{asked:?}");
     assert_eq!(tokens(), before);
-    // A name that the server writes in another way than a request does.
-    leader.ask("POST", "sys/auth/userpass", Some(json!({ "type": "userpass" })));
-    let password = json!({ "password": "hunter2" });
-    leader.ask("POST", "auth/userpass/users/anna@b.example", Some(password));
-    let sandbox = sandbox.with("PASSWORD", "hunter2");
-    let words = ["username=anna@b.example", "password=env:PASSWORD"];
-    let printed = sandbox.run(&["login", "userpass", words[0], words[1], "--print"]).ok();
-    let (status, _) = leader.call("GET", "auth/token/lookup-self", Some(printed.trim()), None);
-    assert_eq!(status, 200);
+}
+
+/// A server that stands by writes a path in its own way, as that of a login by a name with `@`.
+fn writes_in_its_own_way(cluster: &Cluster) {
+    let standby = cluster.standby().address().to_owned();
+    let headers = [("X-Vault-No-Request-Forwarding".to_owned(), "true".to_owned())];
+    let path = "/v1/auth/ldap/login/anna%40b.example";
+    let answer = send(&standby, "POST", path, &headers, b"{}").expect("an answer");
+    let location = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
+    let location = location.map(|(_, location)| location.as_str());
+    let expected = format!("{}/v1/auth/ldap/login/anna@b.example", cluster.leader().address());
+    assert_eq!((answer.status, location), (307, Some(expected.as_str())));
 }
 
 /// A token helper that knows the token of one server alone.
