@@ -57,6 +57,18 @@ fn a_proxy_is_taken_where_a_variable_names_one_for_that_server() {
     assert!(said.contains("over the proxy of VAULT_PROXY_ADDR"), "{said}");
 }
 
+#[test]
+fn a_server_that_agrees_on_no_cipher_was_not_reached() {
+    // It takes connections and says nothing; to connect has a time of its own, after which nothing was sent.
+    let server = Listener::start();
+    let address = server.address().replace("http:", "https:");
+    let sandbox = user(&address, "s.token", &[("transit", "a")]);
+    sandbox.write("a.yaml", "a: one\n");
+    let said = sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1);
+    assert!(said.contains("cannot connect: "), "{said}");
+    assert_eq!(server.connections(), 1);
+}
+
 /// Requests that are under way.
 #[derive(Default)]
 struct UnderWay {
