@@ -1,7 +1,7 @@
 //! Names that others chose, as messages show them: those of files above all.
 //!
-//! Invariants: nothing that is shown breaks a line, moves the cursor or turns the direction of a text,
-//! so that no name can fake a line of ours; a private key that stands where a name belongs is not shown.
+//! Invariants: nothing that is shown breaks a line, moves the cursor, turns the direction of a text or is
+//! not seen, so that no name can fake a line of ours or pass for another; a private key that stands where a name belongs is not shown.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -33,19 +33,31 @@ impl fmt::Display for Shown<'_> {
         if holds_private_key(&self.0) {
             return f.write_str("(a private key)");
         }
+        let mut before = None;
         for c in self.0.chars() {
             // As in key paths. Quotes and backslashes stay: names are often copied.
-            if is_active(c) { write!(f, "{}", c.escape_debug())? } else { f.write_char(c)? }
+            match c {
+                c if c.is_control() => write!(f, "{}", c.escape_debug())?,
+                c if is_active(c, before) => write!(f, "{}", c.escape_unicode())?,
+                c => f.write_char(c)?,
+            }
+            before = Some(c);
         }
         Ok(())
     }
 }
 
-/// What acts on a terminal instead of being seen.
-pub(crate) fn is_active(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
-        || matches!(c, '\u{2066}'..='\u{2069}');
-    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
+/// What acts on a terminal instead of being seen, or is not seen at all, so that two names look like one
+/// (Unicode: controls, separators of lines, what turns the direction, Default_Ignorable_Code_Point). What
+/// joins letters or chooses a form of one is part of what is seen behind a letter that is not ASCII.
+pub(crate) fn is_active(c: char, before: Option<char>) -> bool {
+    let hidden = matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
+    let joins = matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
+    c.is_control() || hidden || (joins && before.is_none_or(|before| before.is_ascii()))
 }
 
 /// Whether a text that should name something holds a private key of age or SSH instead.
@@ -85,6 +97,17 @@ mod tests {
         check("a: sealed\nb.yaml", "a: sealed\\nb.yaml");
         check("a\r\t\0\u{7f}\u{85}", "a\\r\\t\\0\\u{7f}\\u{85}");
         check("a\u{202e}lmay.b", "a\\u{202e}lmay.b");
+    }
+
+    #[test]
+    fn no_name_holds_what_nobody_sees() {
+        check("pro\u{200b}d.yaml", "pro\\u{200b}d.yaml");
+        check("\u{feff}a\u{2060}b\u{ad}c\u{3164}", "\\u{feff}a\\u{2060}b\\u{ad}c\\u{3164}");
+        check("a\u{e0041}\u{180e}", "a\\u{e0041}\\u{180e}");
+        // What joins letters does so where there are some to join.
+        check("a\u{200d}b\u{200c}", "a\\u{200d}b\\u{200c}");
+        check("\u{2764}\u{fe0f}.yaml", "\u{2764}\u{fe0f}.yaml");
+        check("\u{645}\u{6cc}\u{200c}\u{631}", "\u{645}\u{6cc}\u{200c}\u{631}");
     }
 
     #[test]

@@ -80,8 +80,15 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
         let namespace = sessions.plan().namespace.clone();
         let namespace = namespace.or_else(|| reach.settings.client.namespace.clone());
         let mount = Mount { server, namespace, path: String::new() };
-        let _ = revoke(&Desk::new(&client, &mount), &session.token);
-        return Err(Error::new(exit::CANNOT_WRITE, problem));
+        let revoked = revoke(&Desk::new(&client, &mount), &session.token);
+        let error = Error::new(exit::CANNOT_WRITE, problem);
+        return Err(match revoked {
+            Ok(()) => error,
+            Err(problem) => error.hint(format!(
+                "the server did not take the token back, which lives {}: {problem}",
+                session.lease.map_or_else(|| "for ever".to_owned(), lifetime)
+            )),
+        });
     }
     ctx.out.note(&told(&session, &server, &store));
     if let Some((name, _)) = of_variable(&ctx.env) {

@@ -17,7 +17,7 @@ pub(super) struct Strangers {
     known: Option<KnownServers>,
     out: Output,
     /// Each is asked about once in a run.
-    answers: Mutex<HashMap<Address, bool>>,
+    answers: Mutex<HashMap<Address, Result<bool, String>>>,
 }
 
 impl Strangers {
@@ -25,13 +25,14 @@ impl Strangers {
         Self { known: KnownServers::new(env), out, answers: Mutex::default() }
     }
 
-    fn ask(&self, server: &Address) -> bool {
-        if self.known.as_ref().is_some_and(|known| known.contains(server)) {
-            return true;
-        }
+    fn ask(&self, server: &Address) -> Result<bool, String> {
+        let known = self.known.as_ref().map_or(Ok(false), |known| known.contains(server));
         // In a pipeline nobody would see the question.
-        if !self.out.stderr_is_terminal {
-            return false;
+        if known == Ok(true) || !self.out.stderr_is_terminal {
+            return known;
+        }
+        if let Err(problem) = known {
+            self.out.note(&format!("what you said before is not known: {problem}"));
         }
         let question = format!(
             "{server} is named by the file or its rule and not by you.\n\
@@ -39,25 +40,25 @@ impl Strangers {
         );
         let answer = tty::line(&question).unwrap_or_default();
         if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            return false;
+            return Ok(false);
         }
         match self.known.as_ref().map(|known| known.add(server)) {
             Some(Ok(place)) => self.out.note(&format!("remembered in {place}")),
             Some(Err(error)) => self.out.note(&format!("not remembered: {error}")),
             None => {}
         }
-        true
+        Ok(true)
     }
 }
 
 impl Asker for Strangers {
-    fn allows(&self, server: &Address) -> bool {
+    fn allows(&self, server: &Address) -> Result<bool, String> {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = answers.get(server) {
-            return *answer;
+            return answer.clone();
         }
         let answer = self.ask(server);
-        answers.insert(server.clone(), answer);
+        answers.insert(server.clone(), answer.clone());
         answer
     }
 }

@@ -13,14 +13,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use reqwest::blocking::{Client, ClientBuilder, Response};
-use reqwest::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HOST, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Identity, Method, Proxy, Url, redirect, retry, tls};
 use zeroize::Zeroizing;
 
 use super::fs::read_bytes;
 use crate::keyservice::vault::auth::Way;
 use crate::keyservice::vault::settings::{self, Roots, Tls};
-use crate::keyservice::vault::{Answer, LARGEST, Request, Transport, TransportError, envelope};
+use crate::keyservice::vault::{
+    Answer, LARGEST, Request, Transport, TransportError, envelope, retry_after,
+};
 use crate::secret::{SecretText, Wiped, reserve};
 use crate::shown::Show;
 
@@ -32,13 +34,16 @@ pub struct Http {
     start: Instant,
     /// One for each socket, each server of a name that is not its own, and those of this machine.
     clients: Mutex<HashMap<String, Client>>,
+    /// A file among those of certificates that cannot be read: for whom no certificate is enough.
+    unread: Mutex<Option<String>>,
 }
 
 impl Http {
     /// A transport that secures connections so, over this proxy.
     #[must_use]
     pub fn new(tls: Tls, proxy: Option<Arc<SecretText>>) -> Self {
-        Self { tls, proxy, others: None, start: Instant::now(), clients: Mutex::default() }
+        let (clients, unread) = (Mutex::default(), Mutex::default());
+        Self { tls, proxy, others: None, start: Instant::now(), clients, unread }
     }
 
     /// A transport to servers that are not Vault's: with what the system trusts, on this way.
@@ -102,7 +107,9 @@ impl Http {
             builder = builder.proxy(proxy);
         }
         if let Some(roots) = &self.tls.roots {
-            builder = builder.tls_certs_only(certificates(roots)?);
+            let (certificates, unread) = certificates(roots)?;
+            builder = builder.tls_certs_only(certificates);
+            *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
         }
         if let Some(identity) = &self.tls.identity {
             let parts = match identity {
@@ -153,8 +160,9 @@ fn file(variable: &str, path: &str) -> Result<Wiped<Vec<u8>>, TransportError> {
         .map_err(|error| TransportError::Setting(format!("{variable}: {}: {error}", path.shown())))
 }
 
-/// The certificates to trust.
-fn certificates(roots: &Roots) -> Result<Vec<Certificate>, TransportError> {
+/// The certificates to trust, and what of them cannot be read.
+fn certificates(roots: &Roots) -> Result<(Vec<Certificate>, Option<String>), TransportError> {
+    let mut unread = None;
     let (place, found) = match roots {
         Roots::File(path) => {
             let pem = file("VAULT_CACERT", path)?;
@@ -163,24 +171,39 @@ fn certificates(roots: &Roots) -> Result<Vec<Certificate>, TransportError> {
         Roots::Text(text) => {
             ("VAULT_CACERT_BYTES".into(), Certificate::from_pem_bundle(text.as_bytes()))
         }
-        Roots::Folder(path) => (format!("VAULT_CAPATH: {path}"), Ok(folder(Path::new(path))?)),
+        Roots::Folder(path) => {
+            let (certificates, problem) = folder(Path::new(path))?;
+            unread = problem;
+            (format!("VAULT_CAPATH: {path}"), Ok(certificates))
+        }
     };
     match found {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(TransportError::Setting(format!("{place}: holds no certificate in PEM"))),
+        Ok(certificates) if !certificates.is_empty() => Ok((certificates, unread)),
+        Ok(_) => {
+            let unread = unread.map_or_else(String::new, |problem| format!("; {problem}"));
+            let problem = format!("{place}: holds no certificate in PEM{unread}");
+            Err(TransportError::Setting(problem))
+        }
         Err(error) => Err(TransportError::Setting(format!("{place}: {}", causes(&error)))),
     }
 }
 
-/// Those of the files of a folder; what is no certificate is passed over.
-fn folder(path: &Path) -> Result<Vec<Certificate>, TransportError> {
+/// Those of the files of a folder; what is no certificate is passed over. And a file that cannot be read, which
+/// may be the key of a certificate beside it, and may be the one that is needed.
+fn folder(path: &Path) -> Result<(Vec<Certificate>, Option<String>), TransportError> {
     let error = |error| TransportError::Setting(format!("VAULT_CAPATH: {}: {error}", path.shown()));
     let entries = std::fs::read_dir(path).map_err(error)?;
     let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
-    let files = paths.map_err(error)?.into_iter().filter(|path| path.is_file());
-    let bundles =
-        files.filter_map(|path| Certificate::from_pem_bundle(&read_bytes(&path).ok()?).ok());
-    Ok(bundles.flatten().collect())
+    let (mut certificates, mut unread) = (Vec::new(), None);
+    for path in paths.map_err(error)?.into_iter().filter(|path| path.is_file()) {
+        match read_bytes(&path) {
+            Ok(bytes) => {
+                certificates.extend(Certificate::from_pem_bundle(&bytes).unwrap_or_default());
+            }
+            Err(error) => unread = Some(format!("{}: {error}", path.shown())),
+        }
+    }
+    Ok((certificates, unread))
 }
 
 impl Transport for Http {
@@ -231,6 +254,11 @@ impl Transport for Http {
             TransportError::Connect(problem) if self.proxy.is_some() => {
                 TransportError::Connect(format!("over the proxy of VAULT_PROXY_ADDR: {problem}"))
             }
+            TransportError::Tls(problem) => {
+                let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+                let unread = unread.as_ref().map_or_else(String::new, |it| format!("; {it}"));
+                TransportError::Tls(problem + &unread)
+            }
             failure => failure,
         })?)
     }
@@ -249,7 +277,8 @@ fn answer(response: Response) -> Result<Answer, TransportError> {
         let value = response.headers().get(name).and_then(|value| value.to_str().ok());
         value.map(str::to_owned)
     };
-    let (retry_after, location) = (header(RETRY_AFTER), header(LOCATION));
+    let location = header(LOCATION);
+    let retry_after = header(RETRY_AFTER).and_then(|it| retry_after(&it, header(DATE).as_deref()));
     let inline_failed = response.headers().contains_key("X-Vault-Inline-Auth-Failed");
     let status = response.status().as_u16();
     let mut body = Zeroizing::new(Vec::new());
@@ -296,11 +325,12 @@ fn failure(error: &reqwest::Error) -> TransportError {
     if error.is_builder() {
         return TransportError::Setting(format!("no request can be made of it: {}", causes(error)));
     }
-    if error.is_timeout() {
-        return TransportError::Timeout;
-    }
+    // Before the other: a connection has a time of its own, after which nothing was sent.
     if error.is_connect() {
         return TransportError::Connect(causes(error));
+    }
+    if error.is_timeout() {
+        return TransportError::Timeout;
     }
     TransportError::Broken(causes(error))
 }

@@ -25,11 +25,18 @@ impl KnownServers {
     }
 
     /// Whether the user said yes to this server.
-    #[must_use]
-    pub fn contains(&self, server: &Address) -> bool {
-        let Ok(bytes) = read_bytes(&self.path) else { return false };
+    ///
+    /// # Errors
+    ///
+    /// If there is a file that cannot be read; says why, with its path.
+    pub fn contains(&self, server: &Address) -> Result<bool, String> {
+        let bytes = match read_bytes(&self.path) {
+            Ok(bytes) => bytes,
+            Err(ReadError::NotFound) => return Ok(false),
+            Err(error) => return Err(format!("{}: {error}", self.path.shown())),
+        };
         let text = String::from_utf8_lossy(&bytes);
-        text.lines().any(|line| Address::parse(line.trim()).as_ref() == Ok(server))
+        Ok(text.lines().any(|line| Address::parse(line.trim()).as_ref() == Ok(server)))
     }
 
     /// Remembers a yes; gives the place.
@@ -72,13 +79,13 @@ mod tests {
         let config = folder.path().to_str().expect("a text");
         let known = KnownServers::new(&Env::of(&[("XDG_CONFIG_HOME", config)])).expect("a place");
         let server = |text| Address::parse(text).expect("an address");
-        assert!(!known.contains(&server("https://a")));
+        assert_eq!(known.contains(&server("https://a")), Ok(false));
         known.add(&server("https://a")).expect("written");
         known.add(&server("https://b:8200")).expect("written");
-        assert!(known.contains(&server("https://A:443/")));
-        assert!(known.contains(&server("https://b:8200")));
+        assert_eq!(known.contains(&server("https://A:443/")), Ok(true));
+        assert_eq!(known.contains(&server("https://b:8200")), Ok(true));
         for other in ["https://b", "http://a", "https://a.evil", "https://a:8200"] {
-            assert!(!known.contains(&server(other)), "{other}");
+            assert_eq!(known.contains(&server(other)), Ok(false), "{other}");
         }
         let text = std::fs::read_to_string(folder.path().join("waxseal/vault-servers"));
         assert_eq!(text.expect("text").lines().count(), 3);

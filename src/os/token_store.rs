@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::env::Env;
-use super::fs::{Before, Job, ReadError, Swept, read_bytes, replace_all};
+use super::fs::{Before, Job, ReadError, Swept, read, read_bytes, replace_all};
 use crate::keyservice::vault::Address;
 use crate::keyservice::vault::settings::{CONFIG_PATH, TOKEN_FILE, TOKEN_PATH};
 use crate::secret::{SecretText, Wiped};
@@ -34,18 +34,27 @@ impl TokenStore {
     ///
     /// # Errors
     ///
-    /// If the configuration names a helper by what is no absolute path.
+    /// If the configuration names a helper by what is no absolute path, or cannot be read although the user
+    /// names it.
     pub fn of(env: &Env) -> Result<Option<Self>, String> {
         let setting = |names| env.setting(names).map(|(_, path)| PathBuf::from(path));
         let home = |name: &str| Some(env.home()?.join(name));
-        let configs = match setting(CONFIG_PATH) {
-            Some(path) => vec![path],
+        let named = env.setting(CONFIG_PATH);
+        let configs = match &named {
+            Some((_, path)) => vec![PathBuf::from(path)],
             None => [".bao", ".vault"].into_iter().filter_map(home).collect(),
         };
         for config in configs {
-            // What else stands at its place (Ansible's folder of the same name) is passed over.
-            let Ok(bytes) = read_bytes(&config) else { continue };
-            let Ok(text) = String::from_utf8(bytes) else { continue };
+            let text = match (read(&config), &named) {
+                (Ok(text), _) => text,
+                // The programs of the servers take none for an empty one.
+                (Err(ReadError::NotFound), _) => continue,
+                (Err(error), Some((name, _))) => {
+                    return Err(format!("{name}: {}: {error}", config.shown()));
+                }
+                // What else stands at its place (Ansible's folder of the same name) is passed over.
+                (Err(_), None) => continue,
+            };
             if let Some(line) = token_helper(&text) {
                 if !Path::new(&line).is_absolute() {
                     return Err(format!("{}: token_helper is no absolute path", config.shown()));

@@ -22,7 +22,7 @@ pub struct Tokens {
     /// Opens wrapped tokens.
     bare: Client,
     /// What was found for each server, and where. A helper may know another token for each.
-    found: Mutex<HashMap<Address, Option<Found>>>,
+    found: Mutex<HashMap<Address, Looked>>,
     opened: Mutex<Option<Opened>>,
 }
 
@@ -30,6 +30,13 @@ pub struct Tokens {
 struct Opened {
     text: SecretText,
     result: Result<Arc<SecretText>, String>,
+}
+
+/// What came of looking for the token of a server.
+struct Looked {
+    found: Option<Found>,
+    /// A token was refused since: this one may be no better.
+    is_old: bool,
 }
 
 struct Found {
@@ -89,11 +96,16 @@ impl Tokens {
     }
 
     fn looked(&self, server: &Address, again: bool) -> Result<Option<VaultToken>, String> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if again || !found.contains_key(server) {
-            found.insert(server.clone(), self.read(server)?);
+        let mut looked = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if again {
+            looked.values_mut().for_each(|it| it.is_old = true);
         }
-        let Some(Some(Found { token, origin })) = found.get(server) else { return Ok(None) };
+        if looked.get(server).is_none_or(|it| it.is_old) {
+            let found = self.read(server)?;
+            looked.insert(server.clone(), Looked { found, is_old: false });
+        }
+        let found = looked.get(server).and_then(|it| it.found.as_ref());
+        let Some(Found { token, origin }) = found else { return Ok(None) };
         VaultToken::new(token).map_err(|error| format!("{origin}: {error}"))
     }
 }
@@ -107,6 +119,13 @@ impl TokenSource for Tokens {
     fn token(&self, server: &Address) -> Result<Option<VaultToken>, String> {
         match &self.sessions {
             Some(sessions) => sessions.token(server),
+            None => self.looked(server, false),
+        }
+    }
+
+    fn behind(&self, server: &Address, from: &Address) -> Result<Option<VaultToken>, String> {
+        match &self.sessions {
+            Some(sessions) => sessions.behind(server, from),
             None => self.looked(server, false),
         }
     }
@@ -151,6 +170,6 @@ impl TokenSource for Tokens {
             return sessions.origin(server);
         }
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.get(server)?.as_ref().map(|found| found.origin.clone())
+        found.get(server)?.found.as_ref().map(|found| found.origin.clone())
     }
 }

@@ -63,6 +63,8 @@ mod vault_faults;
 mod vault_init;
 #[cfg(feature = "vault")]
 mod vault_tls;
+#[cfg(feature = "vault")]
+mod vault_ways;
 mod verify;
 
 /// What a call gives and says.

@@ -127,8 +127,7 @@ impl IdentitySource {
     /// A place whose text is known.
     #[must_use]
     pub fn of_text(kind: SourceKind, name: impl Into<String>, text: SecretText) -> Self {
-        let read =
-            Box::new(move |_: &str| Ok(Some(SecretText::new(text.expose_secret().to_owned()))));
+        let read = Box::new(move |_: &str| Ok(Some(text.copy())));
         Self::new(kind, Reading::Once, name, "", read)
     }
 

@@ -1,17 +1,27 @@
 //! One call of a Vault API: the token, the namespace, what is repeated, and how often.
 //!
 //! Invariants: no request leaves for a server that is not trusted, be it a file or a redirect that names
-//! it; a call ends within its time, however often it is repeated.
+//! it; a token of the user's goes to no other server than its source gives it for; a call ends within its
+//! time, however often it is repeated.
+
+mod error;
+mod redirect;
+mod repeat;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use self::error::CallError;
+pub use self::redirect::RedirectError;
+pub use self::repeat::Repeat;
+
+use self::repeat::Next;
 use super::address::Address;
 use super::http::{Answer, Request, Transport, TransportError};
 use super::rate::{Pace, Rate};
 use super::token::{Headers, TokenSource, VaultToken};
 use super::trust::{Asker, Trust};
-use crate::secret::{SecretText, fill_random};
+use crate::secret::SecretText;
 
 /// How a call is made.
 pub struct Client {
@@ -23,6 +33,17 @@ pub struct Client {
     pace: Mutex<Pace>,
     /// What servers said of the user's token, if they were asked.
     alive: Mutex<Vec<(Address, bool)>>,
+    /// Servers that did what they were asked.
+    serving: Mutex<Vec<Address>>,
+}
+
+/// Whose token a request carries.
+#[derive(Clone, Copy)]
+enum Bearer<'a> {
+    /// The user's for the server of the call, if there is one. For another server its source is asked.
+    User(Option<&'a VaultToken>),
+    /// This one, or none, wherever the request goes.
+    Given(Option<&'a VaultToken>),
 }
 
 /// What can be chosen of a [`Client`].
@@ -60,61 +81,6 @@ impl Default for ClientOptions {
     }
 }
 
-/// Why a call gave no answer of the server.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The user did not name this server.
-    #[error(
-        "{server} is named by the file or its rule and not by you, so no token goes there; {advice}"
-    )]
-    NotTrusted {
-        /// Which.
-        server: Address,
-        /// What the user can do.
-        advice: String,
-    },
-    /// The user forbade every server, those that he named too.
-    #[error(
-        "{server} gets no token: SOPS_HC_VAULT_ALLOWLIST is `none`, which forbids every server"
-    )]
-    Forbidden {
-        /// Which.
-        server: Address,
-    },
-    /// A place that should hold the token.
-    #[error("{0}")]
-    Token(String),
-    /// The server sends the request elsewhere.
-    #[error("the server sends the request on to {to}, {problem}")]
-    Redirect {
-        /// Where to; only what a URL begins with.
-        to: String,
-        /// Why it does not go there.
-        problem: RedirectError,
-    },
-    /// No answer.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-}
-
-/// Why a redirect is not followed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum RedirectError {
-    /// The user did not name that server.
-    #[error("which you did not name; if it is yours, name it in SOPS_HC_VAULT_ALLOWLIST")]
-    NotTrusted,
-    /// Once is enough for a cluster whose standby sends to its leader.
-    #[error("which sends it on again; set VAULT_ADDR to an address that answers itself")]
-    Again,
-    /// The token would go where everybody can read it.
-    #[error("from https to http")]
-    Readable,
-    /// A standby sends the same request on, and nothing else.
-    #[error("which is not where that request belongs: is VAULT_ADDR the address of a server?")]
-    Elsewhere,
-}
-
 /// Where a call goes.
 pub struct Call<'a> {
     /// The server that the file or the user names.
@@ -133,15 +99,6 @@ pub struct Call<'a> {
     pub repeat: Repeat,
 }
 
-/// Whether a call may be made twice (Vault API: what uses up a credential or makes a lease may not).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Repeat {
-    /// What it does, it does again.
-    Freely,
-    /// Only if it was not sent: nobody was reached.
-    Unsent,
-}
-
 impl Client {
     /// A client that sends with this transport, to those whom the user trusts.
     #[must_use]
@@ -155,8 +112,8 @@ impl Client {
             Some(agent) => trust.with(agent.clone()),
             None => trust,
         };
-        let (pace, alive) = (Mutex::default(), Mutex::default());
-        Self { transport, tokens, trust, asker: None, options, pace, alive }
+        let (pace, alive, serving) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { transport, tokens, trust, asker: None, options, pace, alive, serving }
     }
 
     /// Asks about a server that nobody has named yet.
@@ -219,7 +176,7 @@ impl Client {
         }
         let token = self.tokens.token(server).map_err(CallError::Token)?;
         let end = self.transport.now().saturating_add(self.options.timeout);
-        let answer = self.repeated(server, call, token.as_ref(), end)?;
+        let answer = self.repeated(server, call, Bearer::User(token.as_ref()), end)?;
         if answer.status != 403 {
             return Ok(answer);
         }
@@ -229,12 +186,12 @@ impl Client {
             token.as_ref().is_some_and(|old| old.expose_secret() == new.expose_secret())
         };
         match renewed {
-            Some(new) if !same(&new) => self.repeated(server, call, Some(&new), end),
+            Some(new) if !same(&new) => self.repeated(server, call, Bearer::User(Some(&new)), end),
             Some(_) | None => Ok(answer),
         }
     }
 
-    /// Makes a call with this token, or with none, as a login does.
+    /// Makes a call with this token, or with none, as a login does; behind a redirect too.
     ///
     /// # Errors
     ///
@@ -259,7 +216,7 @@ impl Client {
         time: Duration,
     ) -> Result<Answer, CallError> {
         let end = self.transport.now().saturating_add(time);
-        self.repeated(self.trusted(call)?, call, token, end)
+        self.repeated(self.trusted(call)?, call, Bearer::Given(token), end)
     }
 
     /// Makes a call that carries its login. There is no token beside it, which the server would refuse.
@@ -269,12 +226,11 @@ impl Client {
         call: &Call<'_>,
         mut headers: Headers,
     ) -> Result<Answer, CallError> {
-        let copy = |text: &SecretText| SecretText::new(text.expose_secret().to_owned());
-        headers.extend(call.headers.iter().map(|(name, text)| (*name, copy(text))));
+        headers.extend(call.headers.iter().map(|(name, text)| (*name, text.copy())));
         let Call { method, path, body, namespace, repeat, .. } = *call;
         let call = Call { server, method, path, body, headers: &headers, namespace, repeat };
         let end = self.transport.now().saturating_add(self.options.timeout);
-        let answer = self.repeated(server, &call, None, end);
+        let answer = self.repeated(server, &call, Bearer::Given(None), end);
         if let Err(CallError::Transport(TransportError::Login(problem))) = &answer {
             self.tokens.refused(server, problem);
         }
@@ -284,46 +240,65 @@ impl Client {
     /// The server that a call really goes to.
     fn trusted<'a>(&'a self, call: &Call<'a>) -> Result<&'a Address, CallError> {
         let server = self.options.agent.as_ref().unwrap_or(call.server);
-        let asked = |asker: &dyn Asker| !self.trust.is_none() && asker.allows(server);
-        if self.trust.allows(server) || self.asker.as_deref().is_some_and(asked) {
+        if self.trust.allows(server) {
             return Ok(server);
         }
-        let server = server.clone();
-        Err(match self.trust.is_none() {
-            true => CallError::Forbidden { server },
-            false => CallError::NotTrusted { advice: self.trust.advice(&server), server },
-        })
+        if self.trust.is_none() {
+            return Err(CallError::Forbidden { server: server.clone() });
+        }
+        let advice = self.trust.advice(server);
+        let advice = match self.asker.as_deref().map(|asker| asker.allows(server)) {
+            Some(Ok(true)) => return Ok(server),
+            Some(Err(problem)) => format!("{problem}; {advice}"),
+            Some(Ok(false)) | None => advice,
+        };
+        Err(CallError::NotTrusted { server: server.clone(), advice })
     }
 
+    /// Makes a call until it is answered, its time is over, or it has failed often enough.
     fn repeated(
         &self,
         server: &Address,
         call: &Call<'_>,
-        token: Option<&VaultToken>,
+        bearer: Bearer<'_>,
         end: Duration,
     ) -> Result<Answer, CallError> {
-        let mut attempt = 0;
+        let (mut attempt, mut looks) = (0, 0);
+        let hope = self.transport.now().saturating_add(repeat::LONGEST);
         loop {
             self.keep_pace();
             let left = end.saturating_sub(self.transport.now());
-            let result = self.sent(server, call, token, left);
-            attempt += 1;
-            let freely = call.repeat == Repeat::Freely;
-            let wait = match &result {
-                Err(CallError::Transport(TransportError::Connect(_))) => Some(pause(attempt)),
-                Err(CallError::Transport(TransportError::Broken(_))) if freely => {
-                    Some(pause(attempt))
+            let result = self.sent(server, call, bearer, left);
+            let wait = match repeat::next(&result, call.repeat, self.serves(server)) {
+                Next::Again(wait) if attempt < self.options.retries => {
+                    attempt += 1;
+                    wait.unwrap_or_else(|| repeat::pause(attempt))
                 }
-                Ok(answer) if freely => wait_after(answer, attempt),
-                Ok(_) | Err(_) => None,
+                // Who wants nothing repeated has that.
+                Next::Leader if self.options.retries > 0 && self.transport.now() < hope => {
+                    looks += 1;
+                    repeat::pause(looks.min(repeat::PATIENT))
+                }
+                Next::End | Next::Again(_) | Next::Leader => {
+                    self.note_service(server, &result);
+                    return result;
+                }
             };
-            let left = end.saturating_sub(self.transport.now());
-            match wait {
-                Some(wait) if attempt <= self.options.retries && wait < left => {
-                    self.transport.pause(wait);
-                }
-                Some(_) | None => return result,
+            if wait >= end.saturating_sub(self.transport.now()) {
+                return result;
             }
+            self.transport.pause(wait);
+        }
+    }
+
+    fn serves(&self, server: &Address) -> bool {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner).contains(server)
+    }
+
+    fn note_service(&self, server: &Address, result: &Result<Answer, CallError>) {
+        if result.as_ref().is_ok_and(|answer| answer.status < 300) && !self.serves(server) {
+            let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+            serving.push(server.clone());
         }
     }
 
@@ -332,60 +307,41 @@ impl Client {
         &self,
         server: &Address,
         call: &Call<'_>,
-        token: Option<&VaultToken>,
+        bearer: Bearer<'_>,
         time: Duration,
     ) -> Result<Answer, CallError> {
         let end = self.transport.now().saturating_add(time);
         let url = server.url(&format!("/v1/{}", call.path));
+        let (Bearer::User(token) | Bearer::Given(token)) = bearer;
         let answer = self.send(server, &url, call, token, time)?;
-        if !matches!(answer.status, 301 | 302 | 307 | 308) || !self.options.redirects {
+        if !redirect::is_one(&answer) || !self.options.redirects {
             return Ok(answer);
         }
-        let (to, next) = self.redirect(server, call, &answer)?;
-        let time = end.saturating_sub(self.transport.now());
-        // Each server has a token of its own, where there is more than one.
-        let own = match token {
-            Some(_) if to != *server => self.tokens.token(&to).map_err(CallError::Token)?,
-            Some(_) | None => None,
+        let (to, next) = redirect::target(&self.trust, server, call, &answer)?;
+        let failed = |problem| CallError::Redirect { to: to.to_string(), problem };
+        let own = match bearer {
+            Bearer::User(_) if to != *server => {
+                self.tokens.behind(&to, server).map_err(CallError::Token)?
+            }
+            Bearer::User(_) | Bearer::Given(_) => None,
         };
-        let answer = self.send(&to, &next, call, own.as_ref().or(token), time)?;
-        if matches!(answer.status, 301 | 302 | 307 | 308) {
-            return Err(CallError::Redirect { to: to.to_string(), problem: RedirectError::Again });
+        let token = match bearer {
+            // Without one the answer would be that of a token that may not.
+            Bearer::User(Some(_)) if to != *server && own.is_none() => {
+                return Err(failed(RedirectError::NoToken));
+            }
+            Bearer::User(_) if to != *server => own.as_ref(),
+            Bearer::User(token) | Bearer::Given(token) => token,
+        };
+        let time = end.saturating_sub(self.transport.now());
+        let answer = self.send(&to, &next, call, token, time).map_err(|error| match error {
+            TransportError::Connect(why) => failed(RedirectError::Unreachable(why)),
+            error => error.into(),
+        })?;
+        if redirect::is_one(&answer) {
+            return Err(failed(RedirectError::Again));
         }
         Ok(answer)
-    }
-
-    /// Where an answer sends us: the same request at a server that the user named, or nowhere.
-    fn redirect(
-        &self,
-        server: &Address,
-        call: &Call<'_>,
-        answer: &Answer,
-    ) -> Result<(Address, String), CallError> {
-        let refused = |to: String, problem| CallError::Redirect { to, problem };
-        let location = answer.location.as_deref().unwrap_or_default();
-        let path = format!("/v1/{}", call.path);
-        let Some(origin) = location.strip_suffix(&path) else {
-            return Err(refused("another path".to_owned(), RedirectError::Elsewhere));
-        };
-        let to = match Address::of_file(origin) {
-            Ok(to @ Address::Http(_)) => to,
-            Ok(Address::Unix(_)) | Err(_) => {
-                return Err(refused("what is no address".to_owned(), RedirectError::Elsewhere));
-            }
-        };
-        // A login goes to servers that were named one by one.
-        let login = call.headers.iter().any(|(name, _)| name.starts_with("x-vault-inline-auth-"));
-        let trust = if login { self.trust.clone().only_named() } else { self.trust.clone() };
-        if !trust.allows(&to) {
-            return Err(refused(to.to_string(), RedirectError::NotTrusted));
-        }
-        let is_secure = |it: &Address| it.to_string().starts_with("https://");
-        if is_secure(server) && !is_secure(&to) {
-            return Err(refused(to.to_string(), RedirectError::Readable));
-        }
-        let next = to.url(&path);
-        Ok((to, next))
     }
 
     /// Waits until the next request may be sent.
@@ -406,7 +362,7 @@ impl Client {
         call: &Call<'_>,
         token: Option<&VaultToken>,
         timeout: Duration,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<Answer, TransportError> {
         let socket = match server {
             Address::Unix(path) => Some(path.as_str()),
             Address::Http(_) => None,
@@ -424,31 +380,6 @@ impl Client {
             body: call.body,
             timeout,
         };
-        Ok(self.transport.send(&request)?)
+        self.transport.send(&request)
     }
-}
-
-/// How long to wait before a call is repeated; `None`: it is not (vault.md 2.6).
-fn wait_after(answer: &Answer, attempt: u32) -> Option<Duration> {
-    // A batch that failed inside says so with a status, and would fail again.
-    let holds_results = memchr::memmem::find(&answer.body, b"\"batch_results\"").is_some();
-    let says = |text: &str| memchr::memmem::find(&answer.body, text.as_bytes()).is_some();
-    let parsed = says("failed to parse") || says(super::RSA_FAULT);
-    match answer.status {
-        412 | 429 | 500 | 502..=599 if !holds_results && !parsed => {
-            let seconds = answer.retry_after.as_deref().and_then(|text| text.trim().parse().ok());
-            Some(seconds.map_or_else(|| pause(attempt), Duration::from_secs))
-        }
-        _ => None,
-    }
-}
-
-/// One to one and a half seconds for each attempt, so that many runs do not come back at once.
-fn pause(attempt: u32) -> Duration {
-    let mut random = [0; 2];
-    if fill_random(&mut random).is_err() {
-        return Duration::from_secs(u64::from(attempt));
-    }
-    let jitter = u64::from(u16::from_le_bytes(random)) * 500 / u64::from(u16::MAX);
-    Duration::from_millis((1_000 + jitter) * u64::from(attempt))
 }

@@ -75,7 +75,9 @@ pub(in crate::keyservice) fn flat(text: &str) -> String {
             break;
         }
     }
-    line.chars().filter(|c| !is_active(*c)).take(LONGEST).collect()
+    let mut before = None;
+    let is_seen = |c: &char| !is_active(*c, before.replace(*c));
+    line.chars().filter(is_seen).take(LONGEST).collect()
 }
 
 /// Texts of an answer that are shown.
@@ -115,6 +117,7 @@ mod tests {
         let body = r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#;
         check(403, body, Err("permission denied (403)"));
         check(403, r#"{"errors":["a\u001b[2Jb\u202ec"]}"#, Err("a[2Jbc (403)"));
+        check(403, "{\"errors\":[\"de\u{200b}ni\u{feff}ed\u{200d}\"]}", Err("denied (403)"));
         check(500, r#"{"errors":["a","b","c","d"]}"#, Err("a; b; c (500)"));
     }
 }

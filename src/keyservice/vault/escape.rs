@@ -19,15 +19,12 @@ pub(super) fn escaped_path(path: &str) -> String {
     path.split('/').map(escaped).collect::<Vec<_>>().join("/")
 }
 
-/// The value of a field in a query or a form; `None`: there is no such field, or it is no UTF-8.
-pub(super) fn field(form: &str, name: &str) -> Option<String> {
-    let pairs = form.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let (_, value) = pairs.into_iter().find(|(found, _)| *found == name)?;
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
+/// The bytes of a text in a URL; `None`: a `%` stands there without two digits.
+pub(super) fn unescaped(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
-            b'+' => b' ',
             b'%' => {
                 let mut digit = || char::from(rest.next()?).to_digit(16);
                 u8::try_from(digit()? * 16 + digit()?).ok()?
@@ -35,7 +32,14 @@ pub(super) fn field(form: &str, name: &str) -> Option<String> {
             byte => byte,
         });
     }
-    String::from_utf8(bytes).ok()
+    Some(bytes)
+}
+
+/// The value of a field in a query or a form; `None`: there is no such field, or it is no UTF-8.
+pub(super) fn field(form: &str, name: &str) -> Option<String> {
+    let pairs = form.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let (_, value) = pairs.into_iter().find(|(found, _)| *found == name)?;
+    String::from_utf8(unescaped(&value.replace('+', " "))?).ok()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::token::VaultToken;
 use crate::secret::SecretText;
+use crate::timestamp::Timestamp;
 
 /// A request, on its way to one server.
 pub struct Request<'a> {
@@ -32,12 +33,39 @@ pub struct Request<'a> {
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// `Retry-After`: as it stands there.
-    pub retry_after: Option<String>,
+    /// `Retry-After`: how long to wait before the request is made again.
+    pub retry_after: Option<Duration>,
     /// `Location`: where to go instead.
     pub location: Option<String>,
     /// At most [`LARGEST`] bytes.
     pub body: Zeroizing<Vec<u8>>,
+}
+
+/// The time that a header `Retry-After` asks for: whole seconds, or a date (RFC 9110, 10.2.3 and 5.6.7), from
+/// that of the answer on, so that nobody's clock needs to be right. One that is over is no time; `None`: it is
+/// neither.
+#[must_use]
+pub fn retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
+    match text.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            let seconds = unix(text)?.checked_sub(unix(date?)?)?;
+            Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+        }
+    }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` in seconds since 1970.
+fn unix(text: &str) -> Option<i64> {
+    let mut words = text.split_ascii_whitespace().skip(1);
+    let (day, word, year) = (words.next()?, words.next()?, words.next()?);
+    let mut time = words.next()?.split(':').map(|text| text.parse::<u8>().ok());
+    let time = (time.next()??, time.next()??, time.next()??, 0);
+    let month = "JanFebMarAprMayJunJulAugSepOctNovDec".find(word);
+    let month = month.filter(|at| at % 3 == 0 && word.len() == 3)?;
+    let month = u8::try_from(month / 3 + 1).ok()?;
+    let date = (year.parse().ok()?, month, day.parse().ok()?);
+    Timestamp::from_parts(date, time, 0).map(Timestamp::unix)
 }
 
 /// Bytes of an answer that are read: no answer to a batch of data keys is that large.
@@ -98,4 +126,30 @@ pub trait Transport: Send + Sync {
 
     /// Waits.
     fn pause(&self, time: Duration);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::retry_after;
+
+    #[test]
+    fn a_time_to_wait_is_seconds_or_a_date() {
+        let date = Some("Sat, 28 Feb 2026 23:59:50 GMT");
+        for (text, seconds) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("Sun, 01 Mar 2026 00:00:05 GMT", Some(15)),
+            ("Sat, 28 Feb 2026 23:59:49 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+            ("Sun, 31 Feb 2026 00:00:05 GMT", None),
+            ("Sun, 01 arA 2026 00:00:05 GMT", None),
+            ("Sun, 01 Mar 2026 00:00", None),
+        ] {
+            assert_eq!(retry_after(text, date), seconds.map(Duration::from_secs), "{text}");
+        }
+        assert_eq!(retry_after("Sun, 01 Mar 2026 00:00:05 GMT", None), None);
+    }
 }

@@ -87,9 +87,11 @@ impl Client {
     ///
     /// If it is not trusted, or gives no answer.
     pub fn health(&self, server: &Address) -> Result<Health, CallError> {
-        // Not in a namespace: there it is refused (Vault API).
-        let call = Call { namespace: None, ..self.question(server, "GET", "sys/health", None) };
-        let answer = self.call_with(&call, None)?;
+        // Not in a namespace: there it is refused. And once: its statuses that say to come back later are
+        // what is asked for (Vault API).
+        let (namespace, repeat) = (None, Repeat::Unsent);
+        let question = self.question(server, "GET", "sys/health", None);
+        let answer = self.call_with(&Call { namespace, repeat, ..question }, None)?;
         let state = match answer.status {
             200 => "active",
             429 => "standby",
@@ -248,7 +250,7 @@ impl Client {
         body: Option<&'a [u8]>,
     ) -> Call<'a> {
         let namespace = self.options().namespace.as_deref();
-        let repeat = Repeat::Unsent;
+        let repeat = Repeat::Freely;
         Call { server, method, path, body, headers: &[], namespace, repeat }
     }
 }

@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub use self::address::{Address, AddressError};
 pub use self::client::{Call, CallError, Client, ClientOptions, RedirectError, Repeat};
 pub use self::exported::{ExportError, ExportedKey, ExportedKeys};
-pub use self::http::{Answer, LARGEST, Request, Transport, TransportError};
+pub use self::http::{Answer, LARGEST, Request, Transport, TransportError, retry_after};
 pub use self::inspect::{Capabilities, Health, TokenProblem, TokenState};
 pub use self::rate::{Rate, RateError};
 pub use self::refusal::NO_TOKEN;

@@ -182,3 +182,41 @@ fn side_by_side<G: Send>(batches: Vec<Batch<G>>, send: impl Fn(Batch<G>) + Sync)
         run();
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Condvar, Mutex};
+    use std::time::Duration;
+
+    use super::{Crew, Item, Queue, SIDE_BY_SIDE};
+    use crate::secret::SecretText;
+
+    #[test]
+    fn senders_share_the_requests_that_may_be_under_way() {
+        let queue: Queue<usize, ()> = Queue::new(Arc::new(Crew::default()));
+        // Those under way, and the most that were.
+        let (count, changed) = (Mutex::new((0, 0)), Condvar::new());
+        let send = |_: &usize, items: &[Item]| {
+            let mut state = count.lock().expect("not poisoned");
+            state.0 += 1;
+            state.1 = state.1.max(state.0);
+            changed.notify_all();
+            let until = |most: usize, time, state| {
+                let waits = |state: &mut (usize, usize)| state.1 < most;
+                changed.wait_timeout_while(state, time, waits).expect("not poisoned").0
+            };
+            // The first are held until all of them are here, and then for as long as one more would take.
+            let state = until(SIDE_BY_SIDE, Duration::from_secs(10), state);
+            until(SIDE_BY_SIDE + 1, Duration::from_millis(50), state).0 -= 1;
+            items.iter().map(|_| ()).collect()
+        };
+        let item = |group| (group, Item { text: SecretText::new(String::new()), context: None });
+        std::thread::scope(|scope| {
+            for sender in 0..6 {
+                let groups = 3 * sender..3 * (sender + 1);
+                scope.spawn(|| assert_eq!(queue.ask(groups.map(item).collect(), send).len(), 3));
+            }
+        });
+        assert_eq!(*count.lock().expect("not poisoned"), (0, SIDE_BY_SIDE));
+    }
+}

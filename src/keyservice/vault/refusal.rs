@@ -105,7 +105,7 @@ const REWRAP: &str = "another key made it, it was changed, or it was wrapped wit
                       cannot be rewrapped: `waxseal rotate` wraps anew";
 
 /// Texts of servers that say too little. Texts are no API: they improve a message and decide nothing.
-const HINTS: [(&str, &str); 11] = [
+const HINTS: [(&str, &str); 12] = [
     ("message authentication failed", "another key or another context made it, or it was changed"),
     ("encryption key not found", "no such key; it is not created here"),
     ("unknown key type", "no such key; it is not created here"),
@@ -116,5 +116,9 @@ const HINTS: [(&str, &str); 11] = [
     ("missing 'context'", "the key is derived: its rule needs `hc_vault_context`"),
     ("Vault is sealed", "an operator has to unseal it"),
     ("no active Vault instance", "no server of the cluster leads at the moment; try again later"),
+    (
+        "active cluster node not found",
+        "no server of the cluster leads at the moment; try again later",
+    ),
     ("HTTP request to an HTTPS server", "the address begins with https://"),
 ];

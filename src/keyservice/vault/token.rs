@@ -66,6 +66,15 @@ pub trait TokenSource: Send + Sync {
         refused: Option<&VaultToken>,
     ) -> Result<Option<VaultToken>, String>;
 
+    /// The token for a server that `from` sends a request on to: the token for that server, and no other.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenSource::token`], and if a token of `from` may not go there.
+    fn behind(&self, server: &Address, _from: &Address) -> Result<Option<VaultToken>, String> {
+        self.token(server)
+    }
+
     /// What a request carries in the place of a token: the login itself, in headers. `None`: tokens are used.
     ///
     /// # Errors

@@ -37,7 +37,11 @@ const LIST: &str = "SOPS_HC_VAULT_ALLOWLIST";
 /// Who may know more than the environment does: what the user said before, or says now.
 pub trait Asker: Send + Sync {
     /// Whether a token may be sent to a server that only a file, or its rule, names.
-    fn allows(&self, server: &Address) -> bool;
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read what the user said before, and there is nobody to ask.
+    fn allows(&self, server: &Address) -> Result<bool, String>;
 }
 
 /// An entry of the list of allowed servers is no address.
@@ -146,7 +150,13 @@ impl Trust {
     /// Whether a token may be sent to this server.
     #[must_use]
     pub fn allows(&self, server: &Address) -> bool {
-        !self.none && (self.all || self.servers.contains(server))
+        self.names(server) || (self.all && !self.none)
+    }
+
+    /// Whether this server was named one by one.
+    #[must_use]
+    pub fn names(&self, server: &Address) -> bool {
+        !self.none && self.servers.contains(server)
     }
 }
 
@@ -181,8 +191,12 @@ mod tests {
         let server = address("https://vault.example");
         let named = Trust::new().with(server.clone());
         let all = Trust::new().with_list("all").expect("valid");
-        assert!(all.allows(&server) && !all.clone().only_named().allows(&server));
-        assert!(all.with(server.clone()).only_named().allows(&server));
+        assert!(all.allows(&server) && !all.names(&server));
+        assert!(!all.clone().only_named().allows(&server));
+        let all = all.with(server.clone());
+        assert!(all.names(&server) && all.only_named().allows(&server));
+        let none = named.clone().with_list("none").expect("valid");
+        assert!(!none.names(&server) && named.names(&server));
         assert!(!named.clone().with_list("none").expect("valid").allows(&server));
         assert!(named.with_list("").expect("valid").allows(&server));
         assert!(!Trust::new().allows(&server));

@@ -48,6 +48,24 @@ fn a_yes_is_remembered_for_that_server() {
 }
 
 #[test]
+fn a_list_of_answers_that_cannot_be_read_is_told() {
+    let Some(bao) = Bao::start() else { return };
+    let server = Recorder::before(bao.address());
+    let user = stranger(bao, &server.address());
+    std::fs::create_dir_all(user.home().join(".config/waxseal/vault-servers")).expect("made");
+    let said = user.run(&["decrypt", "a.yaml"]).fails(128);
+    let flat = said.replace("\n      | ", " ");
+    assert!(flat.contains("vault-servers: is a directory; if it is yours: export"), "{said}");
+    assert_eq!(server.connections(), 0);
+    let mut session = user.at_terminal("decrypt a.yaml");
+    let shown = session.exp_string(QUESTION).expect("the question");
+    assert!(shown.contains("what you said before is not known: "), "{shown}");
+    session.send_line("n").expect("answered");
+    end(session);
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
 fn without_a_yes_nothing_is_sent_and_nothing_remembered() {
     let Some(bao) = Bao::start() else { return };
     let server = Recorder::before(bao.address());

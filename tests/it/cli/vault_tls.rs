@@ -7,7 +7,7 @@ use expect_test::expect;
 use serde_json::json;
 
 use super::{Sandbox, text};
-use crate::openbao::Own;
+use crate::openbao::{Own, Recorder};
 
 /// Certificates of a folder, made by OpenSSL.
 struct Certificates {
@@ -175,6 +175,67 @@ fn every_way_to_name_an_authority_is_enough() {
     let (certificate, key) = (made.text("client.pem"), made.text("client.key"));
     let client = [("VAULT_CLIENT_CERT", certificate.as_str()), ("VAULT_CLIENT_KEY", &key)];
     stage.works(&stage.mutual, &[("VAULT_CACERT", authority.as_str()), client[0], client[1]]);
+    // All of it as text, by both names.
+    let read = |path: &str| std::fs::read_to_string(path).expect("readable");
+    let (certificate, key) = (read(&certificate), read(&key));
+    for names in [
+        ["VAULT_CACERT_BYTES", "VAULT_CLIENT_CERT_BYTES", "VAULT_CLIENT_KEY_BYTES"],
+        ["BAO_CACERT_BYTES", "BAO_CLIENT_CERT_BYTES", "BAO_CLIENT_KEY_BYTES"],
+    ] {
+        let texts = [&bytes, &certificate, &key];
+        let variables: Vec<_> = names.into_iter().zip(texts.map(String::as_str)).collect();
+        stage.works(&stage.mutual, &variables);
+    }
+}
+
+#[test]
+fn a_key_that_is_given_as_text_is_not_repeated() {
+    let Some(stage) = Stage::set() else { return };
+    let made = &stage.certificates;
+    let read = |name: &str| std::fs::read_to_string(made.path(name)).expect("readable");
+    let (authority, certificate) = (made.text("authority.pem"), read("client.pem"));
+    for key in [read("intruder.key"), read("intruder.key").replace('\n', " "), read("config")] {
+        let variables = [
+            ("VAULT_CACERT", authority.as_str()),
+            ("VAULT_CLIENT_CERT_BYTES", &certificate),
+            ("VAULT_CLIENT_KEY_BYTES", &key),
+        ];
+        let said = stage.told("client", &stage.mutual, &variables);
+        let parts = key.split_whitespace().filter(|part| part.len() > 20);
+        assert!(parts.into_iter().all(|part| !said.contains(part)), "{said}");
+        assert!(said.contains("a.yaml: cannot wrap the data key"), "{said}");
+    }
+}
+
+#[test]
+fn a_proxy_sees_where_a_secured_request_goes_and_nothing_of_it() {
+    let Some(stage) = Stage::set() else { return };
+    let authority = stage.certificates.text("authority.pem");
+    let proxy = Recorder::before(&stage.named.replace("https:", "http:"));
+    let (address, own) = ("https://vault.internal:8200", proxy.address());
+    let known = ("VAULT_CACERT", authority.as_str());
+    for variables in [
+        &[known, ("HTTPS_PROXY", own.as_str())][..],
+        &[known, ("https_proxy", &own), ("NO_PROXY", "vault.example")],
+        &[known, ("VAULT_PROXY_ADDR", &own), ("NO_PROXY", "vault.internal")],
+        &[known, ("BAO_HTTP_PROXY", &own), ("HTTPS_PROXY", "http://127.0.0.1:1")],
+    ] {
+        let before = proxy.requests().len();
+        stage.works(address, variables);
+        let requests = proxy.requests();
+        let seen = &requests[before..];
+        assert!(seen.len() >= 2, "{variables:?}");
+        for request in seen {
+            let asked = (request.method.as_str(), request.path.as_str());
+            assert_eq!(asked, ("CONNECT", "vault.internal:8200"), "{variables:?}");
+            assert_eq!(request.header("x-vault-token"), None);
+        }
+    }
+    let before = proxy.connections();
+    let variables = [known, ("HTTPS_PROXY", &own), ("NO_PROXY", ".internal")];
+    let said = stage.told("no proxy", address, &variables);
+    assert!(said.contains("cannot connect"), "{said}");
+    assert_eq!(proxy.connections(), before);
 }
 
 #[test]
@@ -185,6 +246,14 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
     let known = ("VAULT_CACERT", authority.as_str());
     let (readme, absent, empty) = (made.text("config"), made.text("absent"), made.path("empty"));
     std::fs::create_dir(&empty).expect("made");
+    // What nobody can read, whoever they are: 5 GiB, of which no byte is there.
+    let [unread, partly] = ["unread", "partly"].map(|name| made.path(name));
+    for folder in [&unread, &partly] {
+        std::fs::create_dir(folder).expect("made");
+        let large = std::fs::File::create(folder.join("large.pem")).expect("made");
+        large.set_len(5 << 30).expect("made");
+    }
+    std::fs::copy(made.path("stranger.pem"), partly.join("stranger.pem")).expect("copied");
     let plain = stage.own.address().to_owned();
     let client =
         |name: &str| (made.text(&format!("{name}.pem")), made.text(&format!("{name}.key")));
@@ -208,6 +277,8 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
         ("no such file", &stage.good, &[("VAULT_CACERT", absent.as_str())]),
         ("no certificate in the text", &stage.good, &[("VAULT_CACERT_BYTES", "nonsense")]),
         ("an empty folder", &stage.good, &[("VAULT_CAPATH", &text(&empty))]),
+        ("a file that cannot be read", &stage.good, &[("VAULT_CAPATH", &text(&unread))]),
+        ("and others that can", &stage.good, &[("VAULT_CAPATH", &text(&partly))]),
         ("expired", &stage.expired, &[known]),
         ("another name", &stage.named, &[known]),
         ("not that name either", &stage.good, &[known, ("VAULT_TLS_SERVER_NAME", "b.internal")]),
@@ -244,6 +315,14 @@ fn a_server_that_is_not_believed_is_told_with_what_to_do() {
         an empty folder
         error: a.yaml: cannot wrap the data key
           ADDRESS/v1/MOUNT/keys/a: VAULT_CAPATH: CERTIFICATES/empty: holds no certificate in PEM
+
+        a file that cannot be read
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: VAULT_CAPATH: CERTIFICATES/unread: holds no certificate in PEM; CERTIFICATES/unread/large.pem: is larger than 4 GiB
+
+        and others that can
+        error: a.yaml: cannot wrap the data key
+          ADDRESS/v1/MOUNT/keys/a: invalid peer certificate: UnknownIssuer: set VAULT_CACERT to the file of its certificate authority; CERTIFICATES/partly/large.pem: is larger than 4 GiB
 
         expired
         error: a.yaml: cannot wrap the data key

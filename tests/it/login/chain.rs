@@ -88,6 +88,50 @@ fn a_login_is_kept_where_the_other_programs_look_and_goes_with_logout() {
 }
 
 #[test]
+fn a_token_that_cannot_be_kept_is_taken_back_or_told() {
+    let Some(site) = Site::new("approle") else { return };
+    for (kind, hint) in [("service", false), ("batch", true)] {
+        let (id, secret) = role(&site, json!({ "token_type": kind }));
+        let sandbox = site.anybody().with("SECRET", &secret);
+        let sandbox = sandbox.with("VAULT_TOKEN_PATH", "/nowhere/token");
+        let (id, mount) = (format!("role_id={id}"), format!("--mount={}", site.auth));
+        let words = ["login", "approle", &id, "secret_id=env:SECRET", &mount];
+        let said = flat(&sandbox.run(&words).fails(3));
+        assert!(said.contains("/nowhere/token"), "{said}");
+        let told = said.contains("hint: the server did not take the token back, which lives for ");
+        assert_eq!(told, hint, "{kind}: {said}");
+        assert_eq!(site.asked(0).last().map(String::as_str), Some("POST auth/token/revoke-self"));
+        let requests = site.server.requests();
+        let token = requests.last().and_then(|it| it.header("x-vault-token")).expect("a token");
+        assert_eq!(site.knows(token), hint, "{kind}");
+        assert!(!said.contains(token), "{said}");
+    }
+}
+
+#[test]
+fn a_configuration_that_the_user_names_is_read_or_told() {
+    let Some(site) = Site::new("approle") else { return };
+    let leave = |sandbox: &Sandbox| {
+        fs::write(sandbox.home().join(".vault-token"), site.bao.root()).expect("written");
+    };
+    for (name, path) in [("VAULT_CONFIG_PATH", "/"), ("BAO_CONFIG_PATH", "/bin/sh")] {
+        let sandbox = site.anybody().with(name, path);
+        leave(&sandbox);
+        let said = flat(&sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1));
+        assert!(said.contains(&format!("{name}: {path}: is ")), "{said}");
+    }
+    assert_eq!(site.server.connections(), 0);
+    // One that is not there names no helper, nor does what another program keeps at the usual place.
+    let sandbox = site.anybody().with("VAULT_CONFIG_PATH", "/nowhere");
+    let beside = site.anybody();
+    fs::create_dir(beside.home().join(".vault")).expect("made");
+    for sandbox in [sandbox, beside] {
+        leave(&sandbox);
+        sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
+    }
+}
+
+#[test]
 fn a_login_that_fails_says_where_and_why_and_keeps_nothing() {
     let Some(site) = Site::new("userpass") else { return };
     let sandbox = site.anybody().with("PASSWORD", "hunter2");

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::accept::Port;
 use super::wire::{Request, read_request};
 
-/// Stands before a server, passes everything on, and records it. One connection to it is one to the server.
+/// Stands before a server, passes everything on, and records it. One connection to it is one to the server. It
+/// is a proxy as well, with that server behind every name; what goes through a tunnel is not recorded.
 pub(crate) struct Recorder {
     port: Port,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -55,8 +56,16 @@ fn pass(connection: usize, client: TcpStream, server: &str, requests: &Mutex<Vec
     });
     let mut from = BufReader::new(client);
     while let Ok(Some(request)) = read_request(&mut from, connection) {
-        let raw = request.raw.clone();
+        let (raw, tunnel) = (request.raw.clone(), request.method == "CONNECT");
         requests.lock().expect("no panic").push(request);
+        if tunnel {
+            let mut to = from.get_ref().try_clone().expect("a second handle");
+            if to.write_all(b"HTTP/1.1 200 OK\r\n\r\n").is_ok() {
+                // Either end may be cut.
+                let _ = std::io::copy(&mut from, &mut upstream);
+            }
+            break;
+        }
         if upstream.write_all(&raw).is_err() {
             // It has answered without reading on: what it says is passed on by the other thread.
             break;

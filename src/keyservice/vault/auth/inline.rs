@@ -39,8 +39,7 @@ pub(super) fn headers(mount: &Mount, form: &Form) -> Headers {
 
 /// The same, for one more request.
 pub(super) fn copy(headers: &Headers) -> Headers {
-    let copy = |text: &SecretText| SecretText::new(text.expose_secret().to_owned());
-    headers.iter().map(|(name, text)| (*name, copy(text))).collect()
+    headers.iter().map(|(name, text)| (*name, text.copy())).collect()
 }
 
 #[cfg(test)]

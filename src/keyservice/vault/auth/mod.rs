@@ -221,9 +221,8 @@ impl<'a> Desk<'a> {
         headers: &[(&'static str, SecretText)],
         time: Duration,
     ) -> Result<Value, LoginError> {
-        let copy = |text: &SecretText| SecretText::new(text.expose_secret().to_owned());
-        let mut all: Vec<_> = headers.iter().map(|(name, text)| (*name, copy(text))).collect();
-        all.extend(self.mfa.iter().map(|text| ("x-vault-mfa", copy(text))));
+        let mut all: Vec<_> = headers.iter().map(|(name, text)| (*name, text.copy())).collect();
+        all.extend(self.mfa.iter().map(|text| ("x-vault-mfa", text.copy())));
         let path = format!("auth/{}/{path}", self.mount.path);
         let body = Some(body).filter(|body| !body.is_empty());
         let call = self.line("POST", &path, body, &all, Repeat::Unsent);

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use super::super::envelope::flat;
 use super::super::escape::{escaped, field};
-use super::super::{CallError, TransportError};
 use super::{Desk, LoginError, PATIENCE, Person, Session, body, nonce};
 use crate::secret::SecretText;
 
@@ -225,7 +224,7 @@ impl Oidc {
                 // It asks for patience with a status of its own, or was not reached: it keeps the state.
                 Err(LoginError::Refused { refusal, .. })
                     if matches!(refusal.status, 429 | 502..=504) => {}
-                Err(LoginError::Call(CallError::Transport(TransportError::Connect(_)))) => {}
+                Err(LoginError::Call(error)) if error.is_nobody_there() => {}
                 answer => return Session::read(desk, answer?),
             }
         }

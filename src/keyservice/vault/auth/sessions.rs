@@ -22,6 +22,8 @@ pub struct Sessions {
     client: Client,
     /// For the last words, which nobody waits for.
     parting: Client,
+    /// Who was named one by one.
+    trust: Trust,
     plan: Plan,
     origin: String,
     places: Box<dyn Places>,
@@ -80,14 +82,15 @@ impl Sessions {
         places: Box<dyn Places>,
         person: Box<dyn Person>,
     ) -> Self {
+        let trust = trust.clone().only_named();
         let client = |options: ClientOptions| {
             let transport = Box::new(Arc::clone(transport));
-            Client::new(transport, Box::new(NoTokens), trust.clone().only_named(), options)
+            Client::new(transport, Box::new(NoTokens), trust.clone(), options)
         };
         let parting = ClientOptions { timeout: PARTING, retries: 0, ..options.clone() };
         let (client, parting) = (client(options.clone()), client(parting));
         let (origin, servers) = (origin.to_owned(), Mutex::default());
-        Self { client, parting, plan, origin, places, person, mfa: Vec::new(), servers }
+        Self { client, parting, trust, plan, origin, places, person, mfa: Vec::new(), servers }
     }
 
     /// With second factors that are sent with the first.
@@ -294,6 +297,20 @@ impl TokenSource for Sessions {
     fn token(&self, server: &Address) -> Result<Option<VaultToken>, String> {
         let at = self.server(server);
         self.current(&mut locked(&at), server).map(Some)
+    }
+
+    /// One that stands by sends to its leader, who knows the session as well: nobody logs in twice, which
+    /// would use a credential up.
+    fn behind(&self, server: &Address, from: &Address) -> Result<Option<VaultToken>, String> {
+        if self.trust.allows(server) {
+            return self.token(from);
+        }
+        Err(format!(
+            "{from} sends the request on to {server}, which was not named one by one: no token of the \
+             login {} ({}) goes there; name it in SOPS_HC_VAULT_ALLOWLIST",
+            self.plan.login.name(),
+            self.origin
+        ))
     }
 
     fn renewed(

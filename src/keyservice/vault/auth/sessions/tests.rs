@@ -10,7 +10,9 @@ use super::{
     Address, ClientOptions, Person, Places, Plan, Sessions, TokenSource, Transport, Trust,
 };
 use crate::keyservice::vault::auth::{Place, Settings};
-use crate::keyservice::vault::{Answer, Request, TransportError, VaultToken};
+use crate::keyservice::vault::{
+    Answer, Call, CallError, Client, Repeat, Request, TransportError, VaultToken,
+};
 use crate::secret::SecretText;
 
 /// Answers in turn, and writes down what was asked.
@@ -42,13 +44,16 @@ impl Server {
 
 impl Transport for Server {
     fn send(&self, request: &Request<'_>) -> Result<Answer, TransportError> {
-        let path = request.url.rsplit('/').next().unwrap_or_default();
+        let name = request.url.rsplit('/').next().unwrap_or_default();
         let token = request.token.map_or("-", VaultToken::expose_secret);
-        self.asked.lock().expect("no panic").push(format!("{path} {token}"));
+        let (host, path) = request.url.split_once("/v1/").expect("a URL of the API");
+        let host = if host == "https://v" { "" } else { "w " };
+        self.asked.lock().expect("no panic").push(format!("{host}{name} {token}"));
         let (status, body) =
             self.answers.lock().expect("no panic").pop_front().unwrap_or((204, String::new()));
+        let location = (status == 307).then(|| format!("https://w/v1/{path}"));
         let body = Zeroizing::new(body.into_bytes());
-        Ok(Answer { status, retry_after: None, location: None, body })
+        Ok(Answer { status, retry_after: None, location, body })
     }
 
     fn now(&self) -> Duration {
@@ -81,14 +86,17 @@ fn address() -> Address {
 }
 
 fn sessions(server: &Arc<Server>, password: &str) -> Sessions {
+    trusting(server, password, &Trust::new().with(address()))
+}
+
+fn trusting(server: &Arc<Server>, password: &str, trust: &Trust) -> Sessions {
     let pairs = [("username", "me"), ("password", password)];
     let pairs = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let plan = Plan::read(Settings::new("userpass", pairs.to_vec())).expect("valid");
     let transport: Arc<dyn Transport> = server.clone();
-    let trust = Trust::new().with(address());
     let options = ClientOptions::default();
     let (places, person) = (Box::new(Anybody), Box::new(Anybody));
-    Sessions::new(plan, "a test", &transport, &trust, &options, places, person)
+    Sessions::new(plan, "a test", &transport, trust, &options, places, person)
 }
 
 #[track_caller]
@@ -184,4 +192,42 @@ fn threads_that_come_at_once_share_a_login_and_its_successor() {
         assert_eq!(new.expose_secret(), "two");
     });
     assert_eq!(server.asked(), ["me -", "lookup-self one", "me -"]);
+}
+
+/// A call with the token of a login, by whom this list trusts.
+fn call_by(server: &Arc<Server>, list: &str) -> (Client, Result<Answer, CallError>) {
+    let trust = Trust::new().with(address()).with_list(list).expect("valid");
+    let tokens = Box::new(trusting(server, "env:P", &trust));
+    let client = Client::new(Box::new(Arc::clone(server)), tokens, trust, ClientOptions::default());
+    let (at, headers, repeat) = (address(), &[][..], Repeat::Freely);
+    let (method, path, body, namespace) = ("POST", "transit/decrypt/app", None, None);
+    let call = Call { server: &at, method, path, body, headers, namespace, repeat };
+    let answer = client.call(&call);
+    (client, answer)
+}
+
+#[test]
+fn one_login_is_enough_for_a_server_and_the_leader_that_it_sends_to() {
+    let server = Arc::new(Server::default());
+    server.says(307, "");
+    server.gives("one", 90);
+    server.says(307, "");
+    server.says(204, "");
+    let (client, answer) = call_by(&server, "https://w");
+    assert_eq!(answer.map(|it| it.status).ok(), Some(204));
+    assert_eq!(server.asked(), ["me -", "w me -", "app one", "w app one"]);
+    server.says(307, "");
+    drop(client);
+    assert_eq!(server.asked(), ["revoke-self one", "w revoke-self one"]);
+}
+
+#[test]
+fn no_token_of_a_login_goes_to_a_server_that_is_trusted_only_because_all_are() {
+    let server = Arc::new(Server::default());
+    server.gives("one", 90);
+    server.says(307, "");
+    let (_client, answer) = call_by(&server, "all");
+    let error = answer.err().expect("refused").to_string();
+    assert!(error.contains("https://w, which was not named one by one"), "{error}");
+    assert_eq!(server.asked(), ["me -", "app one"]);
 }
