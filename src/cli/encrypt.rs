@@ -206,7 +206,7 @@ fn before(args: &EncryptArgs, target: &Target, path: Option<&Path>) -> Option<Pa
         return Some(like.to_owned());
     }
     match target {
-        Target::File(_) | Target::Folder(_) => {
+        Target::File(_) | Target::Folder(..) => {
             // A pipe or a terminal is written to, never read.
             path.filter(|path| path.is_file() && !path.starts_with("/dev")).map(Path::to_owned)
         }

@@ -10,9 +10,9 @@ use std::thread;
 
 use super::batch::{self, Counted, Done, Order};
 use super::context::Ctx;
-use super::error::Error;
+use super::error::{Cause, Error};
 use super::exit::{self, Exit};
-use super::explain::{self, Role};
+use super::explain::{self, Role, place};
 use super::input::Input;
 use super::key_diff::shown;
 use super::open::{self, format_name};
@@ -182,9 +182,9 @@ impl Plan {
         Ok(done)
     }
 
-    fn failures(&self, wrapped: &Wrapped) -> Vec<(String, String)> {
+    fn failures(&self, wrapped: &Wrapped) -> Vec<(MasterKey, String)> {
         let failure = |(key, entry): &(MasterKey, WrappedKey)| match self.step(key, entry) {
-            Step::Fails(why) => Some((shown(key), why)),
+            Step::Fails(why) => Some((key.clone(), why)),
             Step::Current | Step::Stale { .. } => None,
         };
         wrapped.iter().filter_map(failure).collect()
@@ -210,7 +210,7 @@ impl Plan {
         for ((key, entry), result) in stale.into_iter().zip(service.rewrap(&asked)) {
             match result {
                 Ok(enc) => new.push((entry, enc)),
-                Err(error) => failures.push((shown(key), error.to_string())),
+                Err(error) => failures.push((key.clone(), error.to_string())),
             }
         }
         if !failures.is_empty() {
@@ -224,12 +224,14 @@ impl Plan {
 }
 
 /// Some wrapped keys of a file cannot be made anew: it stays as it is.
-fn failed(failures: &[(String, String)]) -> Error {
-    let mut text = "cannot rewrap the data key".to_owned();
+fn failed(failures: &[(MasterKey, String)]) -> Error {
+    let headline = "cannot rewrap the data key";
+    let mut text = headline.to_owned();
     for (key, why) in failures {
-        let _ = write!(text, "\n  {key}: {why}");
+        let _ = write!(text, "\n  {}: {why}", shown(key));
     }
-    Error::new(exit::GENERIC, text)
+    let cause = |(key, why): &(MasterKey, String)| Cause { place: place(key), why: why.clone() };
+    Error::new(exit::GENERIC, text).because(headline, failures.iter().map(cause).collect())
 }
 
 /// Of each key, what fits in one request: somebody can plant a few that are damaged.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::Error;
 use super::exit;
 use super::integrity::Integrity;
+use super::key_diff::same_key;
 use super::output::Output;
 use crate::config::{self, Config, CreationRule, RuleError};
 #[cfg(feature = "vault")]
@@ -193,6 +194,13 @@ impl Rules {
             ),
         };
         Ok(Some(format!("{place}, then try again")))
+    }
+
+    /// Whether a rule names this recipient of age.
+    pub(crate) fn name_age(&self, recipient: &str) -> bool {
+        let wanted = MasterKey::Age { recipient: recipient.to_owned() };
+        let rules = self.found.iter().flat_map(|found| found.config.rules());
+        rules.flat_map(|rule| rule.groups.iter().flatten()).any(|key| same_key(key, &wanted))
     }
 
     /// The configuration, if there is one: as it is shown.
