@@ -35,7 +35,7 @@ fn standard_input_is_decrypted() {
     expect![[r#"
         exit 1
         --- stderr
-        error: standard input: nothing says what it is, and binary data is not sealed yet
+        error: standard input: nothing says what it is, and binary data is not supported yet
         hint: say --input-type yaml, json or toml
     "#]]
     .assert_eq(&sandbox.transcript(&run));
