@@ -2,16 +2,17 @@
 //!
 //! Invariants: what a file gives is told in the order of the files, whatever finished first; a file
 //! that fails is left as it was and does not stop the others; the result of a run over one file is
-//! the result of that file.
+//! the result of that file; a cause that files have in common, such as a server that is away, is told in
+//! the error of the first.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::bar::Bar;
 use super::context::Ctx;
-use super::error::Error;
+use super::error::{Cause, Error};
 use super::exit::{self, Exit};
 use crate::os::fs::{
     Before, Job, Swept, WriteError, Written, interrupted_copy, make_folders, name, place, replace,
@@ -200,6 +201,8 @@ pub(crate) fn one(ctx: &Ctx, result: Result<Done, Error>) -> Exit {
 struct Told {
     /// The codes of the files that failed.
     failures: Vec<Exit>,
+    /// Causes that were told, and of which file.
+    causes: HashMap<Cause, PathBuf>,
     /// What was counted, all of one kind, and in how many files.
     counted: Option<(Counted, usize)>,
     /// Standard output takes no more: there is no use in going on. What was done is told all the
@@ -250,10 +253,36 @@ impl Told {
             self.unheard.get_or_insert_with(Error::closed_pipe);
             return;
         }
-        ctx.out.error(error);
+        match self.told_of(error) {
+            Some(files) => ctx.out.error(&error.told_for(&files)),
+            None => ctx.out.error(error),
+        }
         if error.exit() != exit::SUCCESS {
             self.failures.push(error.exit());
         }
+    }
+
+    /// The files in whose errors every cause of this one was told; else it will tell those that are new.
+    fn told_of(&mut self, error: &Error) -> Option<String> {
+        let mut files: Vec<String> = Vec::new();
+        let mut all = !error.causes().is_empty();
+        for cause in error.causes() {
+            match self.causes.get(cause) {
+                Some(file) => {
+                    let file = file.shown().to_string();
+                    if !files.contains(&file) {
+                        files.push(file);
+                    }
+                }
+                None => {
+                    all = false;
+                    if let Some(file) = error.file() {
+                        self.causes.insert(cause.clone(), file.to_owned());
+                    }
+                }
+            }
+        }
+        all.then(|| files.join(" and "))
     }
 
     /// The exit code of a run over `all` files, of which `done` were worked on.

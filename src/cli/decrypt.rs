@@ -11,6 +11,7 @@ use super::explain::{self, Role};
 use super::input::{Input, check_is_sealed_kind};
 use super::open::{self, MacArgs, Opened, ReadArgs, format_name};
 use super::target::{Target, TargetArgs};
+use super::tree;
 use crate::document::Format;
 use crate::file;
 use crate::path::KeyPath;
@@ -20,7 +21,7 @@ use crate::path::KeyPath;
 /// Without a file, standard input is decrypted; say with --input-type what it is.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct DecryptArgs {
-    /// Files to decrypt
+    /// Files to decrypt, or (with --output-dir) folders: every sealed file below
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
@@ -41,7 +42,16 @@ pub(crate) struct DecryptArgs {
 
 /// Runs `decrypt`.
 pub(crate) fn run(ctx: &Ctx, args: &DecryptArgs) -> Result<Exit, Error> {
-    let target = args.target.resolve(&args.files)?;
+    // A tree in the open has a place of its own.
+    if args.target.output_dir.is_some() {
+        return run_on(ctx, args, &tree::files(&args.files)?);
+    }
+    run_on(ctx, args, &args.files)
+}
+
+/// Runs it on these files, which were named or stand below the folders that were.
+pub(crate) fn run_on(ctx: &Ctx, args: &DecryptArgs, files: &[PathBuf]) -> Result<Exit, Error> {
+    let target = args.target.resolve_below(files, &args.files)?;
     ctx.rules()?;
     let path = match args.extract.as_deref().filter(|path| !path.is_empty()) {
         Some(path) => Some(KeyPath::parse(path).map_err(|error| {
@@ -52,10 +62,10 @@ pub(crate) fn run(ctx: &Ctx, args: &DecryptArgs) -> Result<Exit, Error> {
         None => None,
     };
     let plan = Plan { args, target, path };
-    if args.files.is_empty() {
+    if files.is_empty() {
         return Ok(batch::one(ctx, plan.stdin(ctx)));
     }
-    Ok(plan.target.run(ctx, &args.files, |path| plan.file(ctx, path)))
+    Ok(plan.target.run(ctx, files, |path| plan.file(ctx, path)))
 }
 
 /// What was typed, as it is meant.
@@ -73,7 +83,12 @@ impl Plan<'_> {
 
     fn file(&self, ctx: &Ctx, path: &Path) -> Result<Done, Error> {
         let name = given(self.args.filename_override.as_deref());
-        self.decrypt(ctx, Input::file(path, name, self.args.read.input_type, exit::NO_FILE)?)
+        let input = Input::file(path, name, self.args.read.input_type, exit::NO_FILE);
+        let input = input.map_err(|error| match path.is_dir() {
+            true => error.hint("--output-dir DIR takes every sealed file below a folder"),
+            false => error,
+        })?;
+        self.decrypt(ctx, input)
     }
 
     fn decrypt(&self, ctx: &Ctx, input: Input) -> Result<Done, Error> {

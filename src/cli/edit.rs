@@ -70,7 +70,7 @@ pub(crate) fn run(ctx: &Ctx, args: &EditArgs) -> Result<Exit, Error> {
 fn edit_old(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
     let opened = open::open_file(ctx, path, &args.read, args.mac.trust())?;
     if opened.file.encrypted().is_envelope() {
-        let text = "a binary file of sops: such files are not sealed yet; nothing was changed";
+        let text = "a binary file of sops: such files are not supported yet; nothing was changed";
         return Err(Error::new(exit::GENERIC, text));
     }
     opened.refuse_broken()?;
@@ -98,6 +98,9 @@ fn edit_new(ctx: &Ctx, args: &EditArgs, path: &Path) -> Result<(), Error> {
     let format = format_of(path, args.read.input_type);
     check_is_sealed_kind(format)?;
     // Before somebody writes what then has no place.
+    if path.is_symlink() {
+        return Err(write_error(&fs::WriteError::LeadsNowhere, path));
+    }
     let place = fs::place(path);
     let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
     if folder.is_some_and(|folder| !folder.is_dir()) {

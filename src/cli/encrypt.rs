@@ -114,6 +114,11 @@ fn encrypt_input(
 ) -> Result<Done, Error> {
     let plan = args.seal.plan(ctx, &input.name)?;
     let shown = input.shown().to_owned();
+    if *target == Target::InPlace
+        && let Some(path) = &input.path
+    {
+        ctx.rules()?.refuse_led_out(&ctx.absolute(path))?;
+    }
     let to = args.output_type.unwrap_or_else(|| format_of(&input.name, args.input_type));
     check_is_sealed_kind(to)?;
     let mut notes = Vec::new();
@@ -206,7 +211,7 @@ fn before(args: &EncryptArgs, target: &Target, path: Option<&Path>) -> Option<Pa
         return Some(like.to_owned());
     }
     match target {
-        Target::File(_) | Target::Folder(_) => {
+        Target::File(_) | Target::Folder(..) => {
             // A pipe or a terminal is written to, never read.
             path.filter(|path| path.is_file() && !path.starts_with("/dev")).map(Path::to_owned)
         }

@@ -18,6 +18,10 @@ pub(crate) struct Error {
     file: Option<PathBuf>,
     source: Source,
     hints: Vec<String>,
+    /// What other files can fail by as well.
+    shared: Option<Shared>,
+    /// The files in whose errors its causes were told.
+    told_for: Option<String>,
     /// What stands first when the program is called `sops`: callers match on it.
     sops_headline: Option<&'static str>,
 }
@@ -31,6 +35,23 @@ enum Source {
     NoKey(NoKey),
     /// Whoever read standard output went away: nobody wants to hear of it.
     ClosedPipe,
+}
+
+/// Causes that are none of the file's own.
+#[derive(Clone, Debug)]
+struct Shared {
+    /// What came of them, without why; empty, if the causes say it.
+    headline: String,
+    causes: Vec<Cause>,
+    /// How many of the hints are about them.
+    hints: usize,
+}
+
+/// Where a cause lies, such as at a server or in a key, and what it is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Cause {
+    pub(crate) place: String,
+    pub(crate) why: String,
 }
 
 /// Every key of a file, and why it did not give the data key.
@@ -57,7 +78,8 @@ impl Error {
     /// An error in one line.
     pub(crate) fn new(exit: Exit, text: impl Into<String>) -> Self {
         let source = Source::Text(text.into());
-        Self { exit, file: None, source, hints: Vec::new(), sops_headline: None }
+        let (hints, shared) = (Vec::new(), None);
+        Self { exit, file: None, source, hints, shared, told_for: None, sops_headline: None }
     }
 
     /// An error of the library, with all that caused it.
@@ -95,6 +117,28 @@ impl Error {
         self
     }
 
+    /// The same error, with what other files can fail by as well; hints until now are about that.
+    pub(crate) fn because(mut self, headline: &str, causes: Vec<Cause>) -> Self {
+        let (headline, hints) = (headline.to_owned(), self.hints.len());
+        self.shared = Some(Shared { headline, causes, hints });
+        self
+    }
+
+    /// What other files can fail by as well; nothing, if there is more to tell.
+    pub(crate) fn causes(&self) -> &[Cause] {
+        self.shared.as_ref().map_or(&[], |shared| &shared.causes)
+    }
+
+    /// The file that it is about.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The same error in a line, for its causes were told of these files.
+    pub(crate) fn told_for(&self, files: &str) -> Self {
+        Self { told_for: Some(files.to_owned()), ..self.clone() }
+    }
+
     /// What the process ends with, if this is all that happened.
     pub(crate) fn exit(&self) -> Exit {
         self.exit
@@ -115,10 +159,13 @@ impl Error {
             out.push_str("\n\n");
         }
         let file = self.file.as_ref().map_or(String::new(), |it| format!("{}: ", it.shown()));
-        let text = match &self.source {
-            Source::Text(text) => text,
-            Source::NoKey(_) => "cannot recover the data key",
-            Source::ClosedPipe => return String::new(),
+        let told = self.shared.as_ref().zip(self.told_for.as_ref());
+        let text = match (&self.source, told) {
+            (Source::ClosedPipe, _) => return String::new(),
+            (_, Some((shared, files))) if shared.headline.is_empty() => &format!("as for {files}"),
+            (_, Some((shared, files))) => &format!("{}: as for {files}", shared.headline),
+            (Source::Text(text), None) => text,
+            (Source::NoKey(_), None) => NO_DATA_KEY,
         };
         if self.exit == exit::NOT_CHANGED {
             // What the user wanted is no error.
@@ -126,12 +173,13 @@ impl Error {
         } else {
             let _ = writeln!(out, "{red}error:{plain} {file}{text}");
         }
-        if let Source::NoKey(report) = &self.source {
+        if let (Source::NoKey(report), None) = (&self.source, told) {
             report.render(&mut out);
         }
+        let hints = &self.hints[told.map_or(0, |(shared, _)| shared.hints)..];
         let is_key = |file: &PathBuf| holds_private_key(&file.to_string_lossy());
         let misplaced = self.file.as_ref().filter(|file| is_key(file)).map(|_| MISPLACED);
-        for hint in self.hints.iter().map(String::as_str).chain(misplaced) {
+        for hint in hints.iter().map(String::as_str).chain(misplaced) {
             let _ = writeln!(out, "{bold}hint:{plain} {hint}");
         }
         out
@@ -158,6 +206,9 @@ impl NoKey {
         }
     }
 }
+
+/// What is said of a file that no key opens.
+pub(crate) const NO_DATA_KEY: &str = "cannot recover the data key";
 
 /// A recipient is told by its ends.
 pub(crate) fn shorten(key: &str) -> String {

@@ -3,10 +3,13 @@
 //!
 //! Invariant: a hint never suggests to ignore the MAC.
 
-use super::error::{Error, NoKey};
+use std::fmt::Write as _;
+
+use super::error::{Cause, Error, NO_DATA_KEY, NoKey};
 use super::exit;
 use crate::file::FileError;
-use crate::keyservice::{KeyError, KeyFailure, RecoverError, WrapError};
+use crate::keys::MasterKey;
+use crate::keyservice::{KeyError, KeyFailure, Looked, RecoverError, WrapError};
 use crate::os::git::GitError;
 
 /// What a text was taken for when it failed.
@@ -102,15 +105,41 @@ pub(crate) fn recover(error: &RecoverError) -> Error {
             }
             let no_identity = |error: &KeyError| matches!(error, KeyError::NoIdentity { .. });
             let hint = failures.iter().any(|failure| failure.errors.iter().any(no_identity));
-            let error = Error::no_key(report);
+            let mut error = Error::no_key(report);
             if hint {
-                return error.hint(
+                error = error.hint(
                     "point SOPS_AGE_KEY_FILE at an identity for one of these recipients, \
                      or ask somebody who has one to add you with `waxseal updatekeys`",
                 );
             }
-            error
+            error.because(NO_DATA_KEY, failures.iter().map(cause).collect())
         }
+    }
+}
+
+/// Why a key failed, as other files can fail by it.
+fn cause(failure: &KeyFailure) -> Cause {
+    let mut why = reasons(failure);
+    let mut looked: Vec<&Looked> = Vec::new();
+    for error in &failure.errors {
+        if let KeyError::NoIdentity { looked: places } = error {
+            looked.extend(places);
+        }
+    }
+    for Looked { name, location, outcome } in &looked {
+        let _ = write!(why, "\n{name} {location} {outcome}");
+    }
+    // Who has no identity at all has none for anybody.
+    let has_none = !looked.is_empty() && !looked.iter().any(|it| it.is_of_another());
+    Cause { place: if has_none { String::new() } else { place(&failure.key) }, why }
+}
+
+/// Where a cause lies that concerns this key: at its server, or in the key alone.
+pub(crate) fn place(key: &MasterKey) -> String {
+    match key {
+        MasterKey::Vault { address, .. } => address.clone(),
+        MasterKey::Age { recipient } => recipient.clone(),
+        MasterKey::Foreign { kind, .. } => kind.field().to_owned(),
     }
 }
 
@@ -133,7 +162,13 @@ pub(crate) fn git(error: &GitError) -> Error {
 
 /// A data key could not be wrapped.
 pub(crate) fn wrap(error: &WrapError) -> Error {
-    Error::of(exit::GENERIC, error)
+    let told = Error::of(exit::GENERIC, error);
+    match error {
+        WrapError::KeysFailed { failures } => {
+            told.because("cannot wrap the data key", failures.iter().map(cause).collect())
+        }
+        WrapError::EmptyGroup { .. } | WrapError::SeveralGroups { .. } => told,
+    }
 }
 
 #[cfg(test)]

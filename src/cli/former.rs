@@ -3,6 +3,7 @@
 //! Called as waxseal the program has one grammar, its own: what sops' older one says is an error that
 //! names the command to use.
 
+use crate::os::shell::word;
 use crate::shown::Show;
 
 /// What to type instead of words that the grammar does not know. `command`: the first word that it
@@ -30,7 +31,7 @@ pub(super) fn instead(words: &[&str], command: Option<&str>) -> Option<String> {
             root_flag(words).or_else(|| flag_of(command.unwrap_or(""), words).map(str::to_owned))?
         }
         file if command.is_none() && is_file(file) => {
-            format!("`waxseal edit {}` opens it in your editor", file.shown())
+            format!("`waxseal edit {}` opens it in your editor", word(&file.shown()))
         }
         _ => flag_of(command?, words)?.to_owned(),
     };

@@ -105,15 +105,22 @@ fn new_recipient(ctx: &Ctx) -> Result<String, Error> {
 /// him.
 fn write_config(ctx: &Ctx, recipient: &str, asked_for: bool) -> Result<(), Error> {
     if let Some(config) = existing_config(ctx) {
-        let text = fs::read(&config).unwrap_or_default();
-        let names = text.contains(recipient);
+        // One that cannot be read is told by the first command that needs it.
+        let rules = match ctx.rules() {
+            Err(error) if asked_for => return Err(error),
+            rules => rules.ok(),
+        };
+        let names = rules.is_some_and(|rules| rules.name_age(recipient));
         if asked_for && !names {
             let text = "is there already, and does not name this recipient; nothing was changed";
             let hint = "add the recipient to its rule, then: waxseal updatekeys FILE...";
             return Err(Error::new(exit::GENERIC, text).about(&config).hint(hint));
         }
         ctx.out.note(&format!("{} is left as it is", config.shown()));
-        if !names && ctx.locks_out(|own| text.contains(own)) {
+        if let Some(rules) = rules
+            && !names
+            && ctx.locks_out(|own| rules.name_age(own))
+        {
             ctx.out.note(
                 "none of your identities stands in it: you cannot open what is sealed by it; add \
                  the recipient to its rule, or ask somebody whom it names",

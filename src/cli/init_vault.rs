@@ -53,15 +53,26 @@ pub(super) fn run(ctx: &Ctx, args: &VaultArgs, address: &str) -> Result<Exit, Er
         if !args.apply {
             ctx.out.data(commands(&setup).as_bytes())?;
         }
+        let other = other_key(&setup, &ctx.rules()?.keys()).unwrap_or_default();
+        let hint = format!("{hint}{other}");
         let text = "is there already, and does not name this key; nothing was changed";
         return Err(Error::new(exit::GENERIC, text).about(config).hint(hint));
     }
-    let (told, other) = if args.apply {
+    let mut told = String::new();
+    let other = if args.apply {
         let client = client(&ctx.env, ctx.out, Some(setup.server()))
             .map_err(|problem| Error::new(exit::GENERIC, problem))?;
-        apply(&setup, &client).map_err(|error| explained(&setup, &client, &error))?
+        match apply(&setup, &client, &mut told) {
+            Ok(other) => other,
+            Err(error) => {
+                // What was made before stays.
+                ctx.out.data(told.as_bytes())?;
+                return Err(explained(&setup, &client, &error));
+            }
+        }
     } else {
-        (commands(&setup), Vec::new())
+        told = commands(&setup);
+        Vec::new()
     };
     let config = match existing {
         Some(config) => {
@@ -97,9 +108,29 @@ fn is_key(setup: &Setup, key: &MasterKey) -> bool {
         && key_name == setup.key()
 }
 
-/// Makes what is missing: a line for each thing, and the policies that are there and are others.
-fn apply(setup: &Setup, client: &Client) -> Result<(String, Vec<String>), SetupError> {
-    let mut told = String::new();
+/// What names the key of this server that the rules name in the place of this one.
+fn other_key(setup: &Setup, named: &[MasterKey]) -> Option<String> {
+    let on_server = |key: &&MasterKey| match key {
+        MasterKey::Vault { address, .. } => {
+            Address::of_file(address).is_ok_and(|server| server == *setup.server())
+        }
+        MasterKey::Age { .. } | MasterKey::Foreign { .. } => false,
+    };
+    let Some(MasterKey::Vault { engine_path, key_name, .. }) = named.iter().find(on_server) else {
+        return None;
+    };
+    let below = |namespace: &str| engine_path.strip_prefix(namespace)?.strip_prefix('/');
+    let mount = setup.namespace().and_then(below).unwrap_or(engine_path);
+    // Whatever a file holds does not become a line for a shell.
+    let named = Setup::new(setup.server().clone(), setup.namespace(), mount, key_name).ok()?;
+    let (mount, key) = (named.mount(), named.key());
+    Some(format!(
+        ";\n      or, for the key of this server that it does name: --mount {mount} --key {key}"
+    ))
+}
+
+/// Makes what is missing, and tells a line for each thing. Gives the policies that are there and are others.
+fn apply(setup: &Setup, client: &Client, told: &mut String) -> Result<Vec<String>, SetupError> {
     let mut tell = |what: &str, made: Made| {
         let made = match made {
             Made::New => "made",
@@ -123,7 +154,7 @@ fn apply(setup: &Setup, client: &Client) -> Result<(String, Vec<String>), SetupE
     if derived {
         told.push_str("the key is derived: its rule needs a line `hc_vault_context: TEXT`\n");
     }
-    Ok((told, other))
+    Ok(other)
 }
 
 fn explained(setup: &Setup, client: &Client, error: &SetupError) -> Error {

@@ -66,7 +66,7 @@ impl Input {
         let format = format_of(&name, type_flag);
         let shown = Path::new("standard input");
         if format == Format::Binary && type_flag.is_none() && name_instead.is_none() {
-            let text = "nothing says what it is, and binary data is not sealed yet";
+            let text = "nothing says what it is, and binary data is not supported yet";
             return Err(Error::new(exit::GENERIC, text)
                 .about(shown)
                 .hint("say --input-type yaml, json or toml"));
@@ -100,7 +100,8 @@ pub(crate) fn check_is_sealed_kind(format: Format) -> Result<(), Error> {
     match format {
         Format::Yaml | Format::Json | Format::Toml => Ok(()),
         Format::Dotenv | Format::Ini | Format::Binary => {
-            let text = format!("{} files are not sealed yet; nothing was changed", format.name());
+            let text =
+                format!("{} files are not supported yet; nothing was changed", format.name());
             let error = Error::new(exit::GENERIC, text);
             if format == Format::Binary {
                 return Err(error.hint(

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::context::Ctx;
-use super::error::Error;
+use super::error::{Cause, Error};
 use super::exit;
 use crate::config::{Destination, KvVersion};
 use crate::keyservice::vault::kv::{Engine, KvError, Place, Stated};
@@ -106,7 +106,10 @@ pub(crate) fn client(ctx: &Ctx) -> Result<&Client, Error> {
 
 /// An error of a key-value engine.
 pub(crate) fn explain(error: &KvError) -> Error {
-    Error::of(exit::GENERIC, error)
+    let told = Error::of(exit::GENERIC, error);
+    // It names the server, and the place if it is about one.
+    let cause = Cause { place: String::new(), why: error.to_string() };
+    told.because("", vec![cause])
 }
 
 /// The server that the user names, or the Agent that stands in for it.

@@ -41,6 +41,8 @@ pub(crate) struct MacArgs {
 pub(crate) struct Opened {
     pub(crate) file: DecryptedFile,
     pub(crate) data_key: Arc<DataKey>,
+    /// How it was read.
+    pub(crate) trust: Trust,
     /// The creation rule for it, if there is one.
     pub(crate) rule: Option<Rule>,
 }
@@ -154,7 +156,7 @@ fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
         Trust::Unverified => encrypted.decrypt_unverified(&data_key),
     }
     .map_err(explain)?;
-    Ok(Opened { file, data_key, rule })
+    Ok(Opened { file, data_key, trust, rule })
 }
 
 /// Key groups in which a transit key that has lost its context (sops drops fields that it does not know)

@@ -117,6 +117,7 @@ fn refuse_one_for_two(
 }
 
 fn publish(ctx: &Ctx, args: &PublishArgs, path: &Path, name: &Path) -> Result<Done, Error> {
+    ctx.rules()?.refuse_led_out(&ctx.absolute(path))?;
     let input = Input::file(path, None, args.read.input_type, exit::GENERIC)?;
     let wanted = Wanted::by_rule(ctx, path, name, args.omit_extensions)?;
     let values = values_of(&open::open(ctx, input, args.read.integrity, Trust::Verified)?)?;

@@ -69,7 +69,7 @@ fn pull(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Done, Error> {
     }
     let opened = open::open_file(ctx, path, &args.read, Trust::Verified)?;
     if opened.file.encrypted().is_envelope() {
-        let text = "a binary file of sops: such files are not sealed yet; nothing was changed";
+        let text = "a binary file of sops: such files are not supported yet; nothing was changed";
         return Err(Error::new(exit::GENERIC, text));
     }
     opened.refuse_broken()?;

@@ -33,9 +33,9 @@ pub(crate) struct RecoverArgs {
 pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> Result<Exit, Error> {
     let keys: Vec<ExportedKey> =
         args.exported.iter().map(|path| exported(path)).collect::<Result<_, _>>()?;
-    let decrypt = DecryptArgs { files: tree::files(&args.decrypt.files)?, ..args.decrypt.clone() };
+    let files = tree::files(&args.decrypt.files)?;
     let mut contexts: Vec<String> = args.context.iter().cloned().collect();
-    for context in contexts_of_rules(ctx, &decrypt)? {
+    for context in contexts_of_rules(ctx, &args.decrypt, &files)? {
         if !contexts.contains(&context) {
             contexts.push(context);
         }
@@ -45,7 +45,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> Result<Exit, Error> {
         return Err(Error::new(exit::GENERIC, text).hint("recover fewer files at a time"));
     }
     ctx.use_only(Box::new(ExportedKeys::new(keys, contexts)));
-    decrypt::run(ctx, &decrypt)
+    decrypt::run_on(ctx, &args.decrypt, &files)
 }
 
 /// Each is tried on every wrapped key that no other opens.
@@ -58,10 +58,14 @@ fn exported(path: &Path) -> Result<ExportedKey, Error> {
 }
 
 /// The contexts that creation rules name for these files. sops drops them from the files.
-fn contexts_of_rules(ctx: &Ctx, args: &DecryptArgs) -> Result<Vec<String>, Error> {
+fn contexts_of_rules(
+    ctx: &Ctx,
+    args: &DecryptArgs,
+    files: &[PathBuf],
+) -> Result<Vec<String>, Error> {
     let name = given(args.filename_override.as_deref());
     let mut contexts = Vec::new();
-    for path in args.files.iter().map(|path| name.unwrap_or(path)).chain(name) {
+    for path in files.iter().map(|path| name.unwrap_or(path)).chain(name) {
         let rule = ctx.rules()?.find(&ctx.absolute(path))?.rule();
         let keys = rule.into_iter().flat_map(|rule| rule.groups.into_iter().flatten());
         contexts.extend(keys.filter_map(|key| match key {

@@ -10,12 +10,13 @@ use std::thread;
 
 use super::batch::{self, Counted, Done, Order};
 use super::context::Ctx;
-use super::error::Error;
+use super::error::{Cause, Error};
 use super::exit::{self, Exit};
-use super::explain::{self, Role};
+use super::explain::{self, Role, place};
 use super::input::Input;
 use super::key_diff::shown;
 use super::open::{self, format_name};
+use super::sealing::vault_keys;
 use super::tree;
 use crate::document::Format;
 use crate::file::EncryptedFile;
@@ -37,6 +38,9 @@ pub(crate) struct RewrapArgs {
     /// Change nothing: print what is to be done, and fail (56) if there is something
     #[arg(long)]
     pub(crate) check: bool,
+    /// Only what these transit keys wrapped: the rest is for who may rewrap with the others
+    #[arg(long, value_name = "LIST")]
+    pub(crate) hc_vault_transit: Option<String>,
     /// What the files are, whatever their names say
     #[arg(long, value_name = "TYPE", value_parser = format_name, overrides_with = "input_type")]
     pub(crate) input_type: Option<Format>,
@@ -50,34 +54,57 @@ pub(crate) fn run(ctx: &Ctx, args: &RewrapArgs) -> Result<Exit, Error> {
     }
     ctx.rules()?;
     let files = tree::files(&args.files)?;
-    let plan = Plan::new(ctx, args, &files)?;
+    let only = match &args.hc_vault_transit {
+        Some(list) => vault_keys(ctx, list, "--hc-vault-transit")?,
+        None => Vec::new(),
+    };
+    let wanted = Wanted { input_type: args.input_type, only };
+    let plan = Plan::new(ctx, &wanted, &files)?;
+    if plan.versions.is_empty() && !wanted.only.is_empty() {
+        let text = "--hc-vault-transit: no file has what such a key wrapped";
+        return Err(Error::new(exit::GENERIC, text));
+    }
     if args.check {
         return Ok(batch::run_each_name(ctx, &files, Order::SideBySide, |path| {
-            plan.check(ctx, args, path)
+            plan.check(ctx, path)
         }));
     }
     if ctx.out.stderr_is_terminal {
         for path in &files {
             // What cannot be read is told when its turn comes.
-            let lines = look(ctx, args, path).map(|(_, wrapped)| plan.lines(path, &wrapped));
+            let lines = wanted.look(ctx, path).map(|(_, wrapped)| plan.lines(path, &wrapped));
             lines.unwrap_or_default().iter().for_each(|line| ctx.out.note(line));
         }
     }
-    Ok(batch::run(ctx, &files, Order::SideBySide, |path| plan.rewrap(ctx, args, path)))
+    Ok(batch::run(ctx, &files, Order::SideBySide, |path| plan.rewrap(ctx, path)))
+}
+
+/// What is looked at.
+struct Wanted {
+    input_type: Option<Format>,
+    /// Nothing: all keys.
+    only: Vec<MasterKey>,
 }
 
 /// What a file has from Vault: the key as it is to be asked for, and the entry.
 type Wrapped = Vec<(MasterKey, WrappedKey)>;
 
-/// Reads a file, and what Vault wrapped for it.
-fn look(ctx: &Ctx, args: &RewrapArgs, path: &Path) -> Result<(EncryptedFile, Wrapped), Error> {
-    let input = Input::file(path, None, args.input_type, exit::NO_FILE)?;
-    let file = open::parse(input)?;
-    let rule = ctx.rules()?.find(&ctx.absolute(path))?.rule();
-    let named = rule.map_or(Vec::new(), |rule| rule.groups.concat());
-    let key = |entry: &WrappedKey| with_context(entry.key(), &named);
-    let wrapped = file.vault_keys().map(|entry| (key(entry), entry.clone())).collect();
-    Ok((file, wrapped))
+impl Wanted {
+    /// Reads a file, and what Vault wrapped for it.
+    fn look(&self, ctx: &Ctx, path: &Path) -> Result<(EncryptedFile, Wrapped), Error> {
+        let input = Input::file(path, None, self.input_type, exit::NO_FILE)?;
+        let file = open::parse(input)?;
+        let rule = ctx.rules()?.find(&ctx.absolute(path))?.rule();
+        let named = rule.map_or(Vec::new(), |rule| rule.groups.concat());
+        let key = |entry: &WrappedKey| with_context(entry.key(), &named);
+        let wrapped = file.vault_keys().filter(|entry| self.has(entry.key()));
+        let wrapped = wrapped.map(|entry| (key(entry), entry.clone())).collect();
+        Ok((file, wrapped))
+    }
+
+    fn has(&self, key: &MasterKey) -> bool {
+        self.only.is_empty() || self.only.iter().any(|it| shown(it) == shown(key))
+    }
 }
 
 /// The key with the context of its rule where the file names none: sops drops it.
@@ -91,8 +118,11 @@ fn with_context(key: &MasterKey, named: &[MasterKey]) -> MasterKey {
     }
 }
 
-/// The versions of every key that is in use, or why they are not known; by the name of the key.
-struct Plan(BTreeMap<String, Result<Versions, KeyError>>);
+struct Plan<'w> {
+    wanted: &'w Wanted,
+    /// Of every key that is in use, or why they are not known; by the name of the key.
+    versions: BTreeMap<String, Result<Versions, KeyError>>,
+}
 
 /// What is to be done with one wrapped key.
 enum Step {
@@ -104,11 +134,11 @@ enum Step {
     Fails(String),
 }
 
-impl Plan {
-    fn new(ctx: &Ctx, args: &RewrapArgs, files: &[PathBuf]) -> Result<Self, Error> {
+impl<'w> Plan<'w> {
+    fn new(ctx: &Ctx, wanted: &'w Wanted, files: &[PathBuf]) -> Result<Self, Error> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let wrapped = side_by_side(&ctx.crew, files, threads, |path: &PathBuf| {
-            look(ctx, args, path).map_or(Vec::new(), |(_, wrapped)| wrapped)
+            wanted.look(ctx, path).map_or(Vec::new(), |(_, wrapped)| wrapped)
         });
         let mut by_key: BTreeMap<String, Vec<(MasterKey, WrappedKey)>> = BTreeMap::new();
         for (key, entry) in wrapped.into_iter().flatten() {
@@ -118,7 +148,7 @@ impl Plan {
             }
         }
         if by_key.is_empty() {
-            return Ok(Self(BTreeMap::new()));
+            return Ok(Self { wanted, versions: BTreeMap::new() });
         }
         let failed = |error: KeyError| Error::of(exit::GENERIC, &error);
         let service = ctx.vault().keys().map_err(failed)?;
@@ -127,11 +157,11 @@ impl Plan {
                 samples.iter().map(|(key, entry)| (key.clone(), entry.enc())).collect();
             (name, service.versions(&samples))
         });
-        Ok(Self(versions.collect()))
+        Ok(Self { wanted, versions: versions.collect() })
     }
 
     fn step(&self, key: &MasterKey, entry: &WrappedKey) -> Step {
-        let versions = match self.0.get(&key.to_string()) {
+        let versions = match self.versions.get(&key.to_string()) {
             Some(Ok(versions)) => versions,
             Some(Err(error)) => return Step::Fails(error.to_string()),
             // It came while we were looking.
@@ -140,11 +170,17 @@ impl Plan {
         let Some(from) = version(entry.enc().trim_end()) else {
             return Step::Fails("it is no ciphertext of a transit engine (vault:v1:…)".to_owned());
         };
-        let Versions { oldest, newest } = *versions;
+        let Versions { kept, oldest, newest } = *versions;
         if from > newest {
             return Step::Fails(format!(
                 "version {from} wrapped it and {newest} is the newest: another server did, or the key \
                  was restored since"
+            ));
+        }
+        if from < kept {
+            return Step::Fails(format!(
+                "version {from} wrapped it, and the server has deleted all before {kept}: another key of \
+                 the file opens it, or one that was exported (`waxseal recover`)"
             ));
         }
         if from < oldest {
@@ -168,8 +204,8 @@ impl Plan {
     }
 
     /// Says what is to be done, and whether that is something.
-    fn check(&self, ctx: &Ctx, args: &RewrapArgs, path: &Path) -> Result<Done, Error> {
-        let (_, wrapped) = look(ctx, args, path)?;
+    fn check(&self, ctx: &Ctx, path: &Path) -> Result<Done, Error> {
+        let (_, wrapped) = self.wanted.look(ctx, path)?;
         let lines = self.lines(path, &wrapped);
         let mut done =
             Done::data(lines.iter().map(|line| format!("{line}\n")).collect::<String>().into());
@@ -182,17 +218,17 @@ impl Plan {
         Ok(done)
     }
 
-    fn failures(&self, wrapped: &Wrapped) -> Vec<(String, String)> {
+    fn failures(&self, wrapped: &Wrapped) -> Vec<(MasterKey, String)> {
         let failure = |(key, entry): &(MasterKey, WrappedKey)| match self.step(key, entry) {
-            Step::Fails(why) => Some((shown(key), why)),
+            Step::Fails(why) => Some((key.clone(), why)),
             Step::Current | Step::Stale { .. } => None,
         };
         wrapped.iter().filter_map(failure).collect()
     }
 
     /// The file with new wrappings in the place of old ones: all of them, or none.
-    fn rewrap(&self, ctx: &Ctx, args: &RewrapArgs, path: &Path) -> Result<Done, Error> {
-        let (file, wrapped) = look(ctx, args, path)?;
+    fn rewrap(&self, ctx: &Ctx, path: &Path) -> Result<Done, Error> {
+        let (file, wrapped) = self.wanted.look(ctx, path)?;
         let failures = self.failures(&wrapped);
         if !failures.is_empty() {
             return Err(failed(&failures));
@@ -210,7 +246,7 @@ impl Plan {
         for ((key, entry), result) in stale.into_iter().zip(service.rewrap(&asked)) {
             match result {
                 Ok(enc) => new.push((entry, enc)),
-                Err(error) => failures.push((shown(key), error.to_string())),
+                Err(error) => failures.push((key.clone(), error.to_string())),
             }
         }
         if !failures.is_empty() {
@@ -224,12 +260,14 @@ impl Plan {
 }
 
 /// Some wrapped keys of a file cannot be made anew: it stays as it is.
-fn failed(failures: &[(String, String)]) -> Error {
-    let mut text = "cannot rewrap the data key".to_owned();
+fn failed(failures: &[(MasterKey, String)]) -> Error {
+    let headline = "cannot rewrap the data key";
+    let mut text = headline.to_owned();
     for (key, why) in failures {
-        let _ = write!(text, "\n  {key}: {why}");
+        let _ = write!(text, "\n  {}: {why}", shown(key));
     }
-    Error::new(exit::GENERIC, text)
+    let cause = |(key, why): &(MasterKey, String)| Cause { place: place(key), why: why.clone() };
+    Error::new(exit::GENERIC, text).because(headline, failures.iter().map(cause).collect())
 }
 
 /// Of each key, what fits in one request: somebody can plant a few that are damaged.

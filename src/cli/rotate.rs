@@ -57,7 +57,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RotateArgs) -> Result<Exit, Error> {
         return Err(Error::new(exit::NO_FILE, "no file specified: rotate takes FILE"));
     }
     let files = tree::files(&args.files)?;
-    let target = args.target.resolve(&files)?;
+    let target = args.target.resolve_below(&files, &args.files)?;
     ctx.rules()?;
     let changes = Changes::new(ctx, args)?;
     let work = |path: &Path| rotate(ctx, args, &changes, &target, path);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::Error;
 use super::exit;
 use super::integrity::Integrity;
+use super::key_diff::same_key;
 use super::output::Output;
 use crate::config::{self, Config, CreationRule, RuleError};
 #[cfg(feature = "vault")]
@@ -13,6 +14,7 @@ use crate::file::Nonces;
 use crate::keys::MasterKey;
 use crate::os::discover::find_config;
 use crate::os::fs;
+use crate::os::shell::word;
 use crate::policy;
 use crate::shown::Show;
 
@@ -27,6 +29,8 @@ struct Found {
     /// The folder that it stands in, absolute.
     folder: PathBuf,
     config: Config,
+    /// The user said that these are the rules.
+    is_named: bool,
     /// Of Vault.
     namespace: Option<String>,
 }
@@ -99,10 +103,12 @@ impl Rules {
                         ignored.shown()
                     ));
                 }
-                match discovery.config {
-                    Some(path) => path,
-                    None => return Ok(Self { found: None }),
+                let Some(path) = discovery.config else { return Ok(Self { found: None }) };
+                if let Some(problem) = discovery.problem {
+                    let hint = format!("if it is meant, name it: --config {}", word(&path.shown()));
+                    return Err(Error::of(exit::GENERIC, &problem).about(&path).hint(hint));
                 }
+                path
             }
         };
         let shown = path.strip_prefix(cwd).unwrap_or(&path).to_owned();
@@ -110,7 +116,8 @@ impl Rules {
         let text = fs::read(&path).map_err(|error| failed(error.to_string()))?;
         let config = Config::parse(&text).map_err(|error| failed(error.to_string()))?;
         let folder = cwd.join(path.parent().unwrap_or(Path::new("")));
-        Ok(Self { found: Some(Found { path: shown, folder, config, namespace }) })
+        let is_named = named.is_some();
+        Ok(Self { found: Some(Found { path: shown, folder, config, is_named, namespace }) })
     }
 
     /// What the configuration says about a file, whose path is absolute.
@@ -127,6 +134,24 @@ impl Rules {
                 Err(Error::of(exit::GENERIC, &error).about(&found.path))
             }
         }
+    }
+
+    /// Refuses a file, by its absolute path, that only a symlink brings below these rules: whoever
+    /// committed it would say who can read another project's secrets.
+    pub(crate) fn refuse_led_out(&self, file: &Path) -> Result<(), Error> {
+        let Some(found) = self.found.as_ref().filter(|found| !found.is_named) else {
+            return Ok(());
+        };
+        if !fs::leads_out(&found.folder, file) {
+            return Ok(());
+        }
+        let text = format!(
+            "a symlink leads out of the folder of {}, which says who can read it; nothing was done",
+            found.path.shown()
+        );
+        Err(Error::new(exit::GENERIC, text).hint(
+            "name the file where it stands, or these rules with --config, which says that they are meant",
+        ))
     }
 
     /// Where `publish` puts a file, by its path as it was typed.
@@ -161,11 +186,10 @@ impl Rules {
         uri: &str,
     ) -> Result<Option<String>, Error> {
         let rules = || self.found.iter().flat_map(|found| found.config.rules());
+        if self.keys().iter().any(is_it) {
+            return Ok(None);
+        }
         if let Some(found) = &self.found {
-            let mut groups = rules().flat_map(|rule| &rule.groups);
-            if groups.any(|group| found.in_namespace(group).iter().any(&is_it)) {
-                return Ok(None);
-            }
             if let Some(error) = found.config.problems().next() {
                 return Err(Error::of(exit::GENERIC, error).about(&found.path));
             }
@@ -193,6 +217,20 @@ impl Rules {
             ),
         };
         Ok(Some(format!("{place}, then try again")))
+    }
+
+    /// The keys that rules name, as files record them.
+    pub(crate) fn keys(&self) -> Vec<MasterKey> {
+        let Some(found) = &self.found else { return Vec::new() };
+        let groups = found.config.rules().flat_map(|rule| &rule.groups);
+        groups.flat_map(|group| found.in_namespace(group)).collect()
+    }
+
+    /// Whether a rule names this recipient of age.
+    pub(crate) fn name_age(&self, recipient: &str) -> bool {
+        let wanted = MasterKey::Age { recipient: recipient.to_owned() };
+        let rules = self.found.iter().flat_map(|found| found.config.rules());
+        rules.flat_map(|rule| rule.groups.iter().flatten()).any(|key| same_key(key, &wanted))
     }
 
     /// The configuration, if there is one: as it is shown.

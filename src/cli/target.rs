@@ -34,13 +34,22 @@ pub(crate) enum Target {
     File(PathBuf),
     /// The file that was read.
     InPlace,
-    /// A folder.
-    Folder(PathBuf),
+    /// A folder, for files of which some were found below these folders.
+    Folder(PathBuf, Vec<PathBuf>),
 }
 
 impl TargetArgs {
     /// What the flags mean for these files; none of them is standard input.
     pub(crate) fn resolve(&self, files: &[PathBuf]) -> Result<Target, Error> {
+        self.resolve_below(files, &[])
+    }
+
+    /// The same for files of which some stand below folders that were named.
+    pub(crate) fn resolve_below(
+        &self,
+        files: &[PathBuf],
+        named: &[PathBuf],
+    ) -> Result<Target, Error> {
         let conflict = |text: &str| Err(Error::new(exit::CONFLICT, text));
         self.output.as_deref().map_or(Ok(()), refuse_dash)?;
         let target = match (
@@ -51,7 +60,10 @@ impl TargetArgs {
             (false, None, None) => Target::Stdout,
             (true, None, None) => Target::InPlace,
             (false, Some(file), None) => Target::File(file.to_owned()),
-            (false, None, Some(folder)) => Target::Folder(folder.to_owned()),
+            (false, None, Some(folder)) => {
+                let named = named.iter().filter(|it| it.is_dir()).cloned().collect();
+                Target::Folder(folder.to_owned(), named)
+            }
             _ => {
                 return conflict(
                     "--in-place, --output and --output-dir exclude each other: give one of them",
@@ -63,7 +75,7 @@ impl TargetArgs {
                 Err(Error::new(exit::CONFLICT, "no file was named that --in-place could replace")
                     .hint("a pattern that matches no file may have left none"))
             }
-            Target::Folder(_) if files.is_empty() => {
+            Target::Folder(..) if files.is_empty() => {
                 conflict("standard input has no name to write under: use --output FILE")
             }
             Target::Stdout if files.len() > 1 => conflict(
@@ -72,7 +84,10 @@ impl TargetArgs {
             Target::File(_) if files.len() > 1 => {
                 conflict("--output holds one file: use --in-place or --output-dir DIR for several")
             }
-            Target::Folder(folder) => check_names(&folder, files).map(|()| Target::Folder(folder)),
+            Target::Folder(folder, named) => {
+                check_names(&folder, files, &named)?;
+                Ok(Target::Folder(folder, named))
+            }
             target => Ok(target),
         }
     }
@@ -83,7 +98,7 @@ impl Target {
     pub(crate) fn folder(&self) -> Option<PathBuf> {
         match self {
             Self::Stdout | Self::File(_) | Self::InPlace => None,
-            Self::Folder(folder) => Some(folder.clone()),
+            Self::Folder(folder, _) => Some(folder.clone()),
         }
     }
 
@@ -96,7 +111,7 @@ impl Target {
     ) -> Exit {
         match self {
             Self::InPlace => batch::run(ctx, files, Order::SideBySide, work),
-            Self::Stdout | Self::File(_) | Self::Folder(_) => {
+            Self::Stdout | Self::File(_) | Self::Folder(..) => {
                 batch::run_each_name(ctx, files, Order::SideBySide, work)
             }
         }
@@ -114,8 +129,8 @@ impl Target {
             Self::Stdout => None,
             Self::File(path) => Some(path.clone()),
             Self::InPlace => input.map(Path::to_owned),
-            Self::Folder(folder) => {
-                let mut path = folder.join(name_in_folder(input?));
+            Self::Folder(folder, named) => {
+                let mut path = folder.join(name_in_folder(input?, named));
                 if let Some(format) = converted {
                     path.set_extension(format.name());
                 }
@@ -134,20 +149,27 @@ pub(crate) fn refuse_dash(output: &Path) -> Result<(), Error> {
         .hint("leave out --output for standard output, or write ./-"))
 }
 
-/// The path below the folder: as given, if it stays below; else the name.
-fn name_in_folder(path: &Path) -> PathBuf {
+/// The path below the folder: as given, if it stays below; else the name, behind that of the folder that
+/// was named and what leads down from there, if it is one of these.
+fn name_in_folder(path: &Path, named: &[PathBuf]) -> PathBuf {
     let below = path.components().all(|it| matches!(it, Component::Normal(_) | Component::CurDir));
     if !below {
-        return path.file_name().map(PathBuf::from).unwrap_or_default();
+        let rest = |folder: &PathBuf| {
+            let rest = path.strip_prefix(folder).ok()?;
+            let leads_down = rest.components().all(|it| matches!(it, Component::Normal(_)));
+            leads_down.then(|| folder.file_name().map(PathBuf::from).unwrap_or_default().join(rest))
+        };
+        let name = || path.file_name().map(PathBuf::from).unwrap_or_default();
+        return named.iter().find_map(rest).unwrap_or_else(name);
     }
     path.components().filter(|it| matches!(it, Component::Normal(_))).collect()
 }
 
 /// A file that is named twice has one result; two files must not have the same.
-fn check_names(folder: &Path, files: &[PathBuf]) -> Result<(), Error> {
+fn check_names(folder: &Path, files: &[PathBuf], named: &[PathBuf]) -> Result<(), Error> {
     let mut seen: HashMap<PathBuf, &Path> = HashMap::new();
     for file in files {
-        let below = name_in_folder(file);
+        let below = name_in_folder(file, named);
         let other = seen.get(&below).is_some_and(|first| name(first) != name(file));
         if other {
             let path = folder.join(below);
@@ -184,11 +206,15 @@ mod tests {
 
     #[test]
     fn names_stay_below_the_folder() {
-        let target = Target::Folder("out".into());
+        let target = Target::Folder("out".into(), paths(&["/srv/app", "../other", ".."]));
         let path = |name: &str, format| target.path_for(Some(Path::new(name)), format);
+        assert_eq!(path("/srv/app/x/a.yaml", None), Some("out/app/x/a.yaml".into()));
+        assert_eq!(path("../other/x/a.yaml", None), Some("out/other/x/a.yaml".into()));
+        assert_eq!(path("../x/a.yaml", None), Some("out/x/a.yaml".into()));
+        assert_eq!(path("/srv/app/../a.yaml", None), Some("out/a.yaml".into()));
         assert_eq!(path("x/a.yaml", None), Some("out/x/a.yaml".into()));
         assert_eq!(path("./x/./a.yaml", None), Some("out/x/a.yaml".into()));
-        assert_eq!(path("../a.yaml", None), Some("out/a.yaml".into()));
+        assert_eq!(path("../../a.yaml", None), Some("out/a.yaml".into()));
         assert_eq!(path("/x/a.yaml", Some(Format::Json)), Some("out/a.json".into()));
     }
 }

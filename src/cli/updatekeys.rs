@@ -61,6 +61,7 @@ fn update(ctx: &Ctx, args: &UpdatekeysArgs, path: &Path) -> Result<Done, Error> 
         Lookup::NoRules => return Err(no_config(ctx.rules()?)),
         Lookup::NoMatch { config, subject } => return Err(no_match(&config, &subject)),
     };
+    ctx.rules()?.refuse_led_out(&ctx.absolute(path))?;
     check(&rule.groups, &rule.name)?;
     let encrypted = open::parse(input.clone())?;
     let metadata = encrypted.metadata();

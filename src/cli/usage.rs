@@ -14,6 +14,7 @@ use super::error::Error;
 use super::exit::{self, Exit};
 use super::output::Output;
 use super::{Cli, fail, former};
+use crate::os::shell::word;
 use crate::shown::Show;
 
 /// Tells what clap has to say; the first of the words is the program.
@@ -135,7 +136,9 @@ impl Typed<'_> {
             return error.hint(hint);
         }
         if let Some(name) = self.file_with_dash() {
-            return error.hint(format!("a file whose name begins with a dash: ./{}", name.shown()));
+            let name = format!("./{name}");
+            let name = word(&name.shown());
+            return error.hint(format!("a file whose name begins with a dash: {name}"));
         }
         if let Some(setting) = self.setting_of_login() {
             return error.hint(format!(

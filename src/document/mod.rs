@@ -328,7 +328,7 @@ impl Document {
             Format::Json => json::parse(&text)?,
             Format::Toml => toml::parse(&text)?,
             Format::Dotenv | Format::Ini | Format::Binary => {
-                let problem = format!("{} files are not sealed yet", format.name());
+                let problem = format!("{} files are not supported yet", format.name());
                 return Err(ParseError::at(&text, 0, problem));
             }
         };

@@ -100,6 +100,14 @@ pub struct Looked {
     pub outcome: String,
 }
 
+impl Looked {
+    /// Whether there was an identity, of another recipient.
+    #[must_use]
+    pub fn is_of_another(&self) -> bool {
+        self.outcome.contains("for this recipient")
+    }
+}
+
 #[cfg(feature = "age")]
 impl From<age::RecipientError> for KeyError {
     fn from(error: age::RecipientError) -> Self {

@@ -216,10 +216,10 @@ impl Env {
         self.value("SOPS_CONFIG").map(Path::new)
     }
 
-    /// The user's home directory.
+    /// The user's home directory; a relative one would be the folder that somebody is in.
     #[must_use]
     pub fn home(&self) -> Option<&Path> {
-        self.value("HOME").map(Path::new)
+        self.value("HOME").map(Path::new).filter(|home| home.is_absolute())
     }
 
     /// Where the user's configuration of all programs is.

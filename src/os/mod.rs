@@ -31,6 +31,7 @@ pub mod interrupt;
 #[cfg(feature = "vault")]
 pub mod known_servers;
 pub mod new_identity;
+pub(crate) mod shell;
 pub mod threads;
 #[cfg(feature = "vault")]
 pub mod token_store;

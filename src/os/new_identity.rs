@@ -46,7 +46,7 @@ pub fn create(path: &Path, identity: &SecretText) -> Result<(), CreateError> {
     }
     match create_private(path, identity.expose_secret().as_bytes()) {
         Ok(_) => Ok(()),
-        Err(WriteError::Exists) => Err(CreateError::Exists),
+        Err(WriteError::Exists | WriteError::LeadsNowhere) => Err(CreateError::Exists),
         Err(error) => Err(CreateError::Write(error)),
     }
 }

@@ -30,6 +30,7 @@ pub(crate) mod login;
 mod mistakes;
 #[cfg(feature = "vault")]
 mod moving;
+mod one_cause;
 mod peers;
 #[cfg(feature = "vault")]
 mod pull;

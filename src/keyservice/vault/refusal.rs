@@ -110,7 +110,10 @@ const HINTS: [(&str, &str); 12] = [
     ("encryption key not found", "no such key; it is not created here"),
     ("unknown key type", "no such key; it is not created here"),
     ("version is too new", "it was made by another server, or by a key that was restored since"),
-    ("too old", "the key no longer decrypts this version"),
+    (
+        "too old",
+        "the key decrypts this version no more: see its min_decryption_version, and whether the version was deleted",
+    ),
     ("invalid ciphertext length", "it was cut off, or changed"),
     ("not supported for key type", "this key signs; it cannot encrypt"),
     ("missing 'context'", "the key is derived: its rule needs `hc_vault_context`"),

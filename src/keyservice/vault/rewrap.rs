@@ -15,6 +15,8 @@ use crate::secret::SecretText;
 /// The versions of a transit key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Versions {
+    /// The oldest that the server still has, from 1.
+    pub kept: u64,
     /// The oldest that decrypts, from 1. Below it are those that the operator gave up.
     pub oldest: u64,
     /// The newest, which encrypts.
@@ -47,7 +49,9 @@ impl VaultKeys {
         })?;
         let number = |name: &str| key.pointer(&format!("/data/{name}")).and_then(Value::as_u64);
         let newest = number("latest_version").ok_or_else(refusal::no_result)?;
-        Ok(Versions { oldest: number("min_decryption_version").unwrap_or(1).max(1), newest })
+        let oldest = |name: &str| number(name).unwrap_or(1).max(1);
+        let (kept, oldest) = (oldest("min_available_version"), oldest("min_decryption_version"));
+        Ok(Versions { kept, oldest, newest })
     }
 
     fn newest_of(&self, wrapped: &[(MasterKey, &str)]) -> Result<Versions, KeyError> {
@@ -55,7 +59,7 @@ impl VaultKeys {
         let results = self.rewrap(wrapped);
         let versions = results.iter().flatten().filter_map(|new| transit::version(new));
         match versions.max() {
-            Some(newest) => Ok(Versions { oldest: 1, newest }),
+            Some(newest) => Ok(Versions { kept: 1, oldest: 1, newest }),
             None => {
                 Err(results.into_iter().find_map(Result::err).unwrap_or_else(refusal::no_result))
             }

@@ -21,8 +21,8 @@ mod write;
 
 pub use self::folder::{FolderError, make_folders};
 pub use self::in_place::interrupted_copy;
-pub use self::read::{ReadError, read, read_bytes};
-pub use self::target::{name, place};
+pub use self::read::{ReadError, read, read_bytes, read_end};
+pub use self::target::{leads_out, name, place};
 pub use self::walk::files_below;
 pub use self::write::{
     Before, Job, Note, Swept, WriteError, Written, create_private, replace, replace_all,

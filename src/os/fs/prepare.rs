@@ -45,6 +45,7 @@ pub(super) fn prepare(steps: &impl Steps, job: &Job<'_>) -> Result<Progress, Wri
     }
     match (job.before, &old) {
         (Before::Nothing, Some(_)) => return Err(WriteError::Exists),
+        (Before::Nothing, None) if job.path.is_symlink() => return Err(WriteError::LeadsNowhere),
         (Before::Content(_), None) => return Err(WriteError::Changed),
         (Before::Anything | Before::Nothing | Before::Content(_), _) => {}
     }

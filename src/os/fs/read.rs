@@ -1,7 +1,7 @@
 //! Reading: regular files, pipes, `/dev/stdin`.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 use std::thread;
@@ -48,6 +48,20 @@ pub enum ReadError {
 /// If it cannot be read, or is not UTF-8.
 pub fn read(path: &Path) -> Result<String, ReadError> {
     decode(read_bytes(path)?)
+}
+
+/// Reads the end of a regular file, at most so many bytes.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn read_end(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
+    let mut file = File::open(path).map_err(of_io)?;
+    let size = file.metadata().map_err(of_io)?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(most))).map_err(of_io)?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes).map_err(of_io)?;
+    Ok(bytes)
 }
 
 /// Reads a file as it is.

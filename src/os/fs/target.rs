@@ -90,6 +90,16 @@ pub fn name(path: &Path) -> PathBuf {
     name.unwrap_or_else(|_| path.to_owned())
 }
 
+/// Whether a path below a folder leads, by symlinks, to a file that is not below it.
+#[must_use]
+pub fn leads_out(folder: &Path, path: &Path) -> bool {
+    match (fs::canonicalize(folder), fs::canonicalize(path)) {
+        (Ok(real_folder), Ok(real)) => path.starts_with(folder) && !real.starts_with(real_folder),
+        // What is not there leads nowhere.
+        _ => false,
+    }
+}
+
 pub(super) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),

@@ -269,7 +269,10 @@ fn what_cannot_be_written_says_why() {
     assert!(matches!(result(&path, Before::Nothing), WriteError::Exists));
     assert!(matches!(result(&path, Before::Content(b"other")), WriteError::Changed));
     assert!(matches!(result(&dir.path().join("x"), Before::Content(OLD)), WriteError::Changed));
-    assert_eq!(names(dir.path()), ["file.yaml"]);
+    let link = dir.path().join("link");
+    symlink("new", &link).expect("linked");
+    assert!(matches!(result(&link, Before::Nothing), WriteError::LeadsNowhere));
+    assert_eq!(names(dir.path()), ["file.yaml", "link"]);
 }
 
 #[test]

@@ -110,6 +110,9 @@ pub enum WriteError {
     /// There is a file already.
     #[error("exists already")]
     Exists,
+    /// A new file would appear where somebody else's symlink leads.
+    #[error("is a symlink to a file that does not exist: no new file is made through one")]
+    LeadsNowhere,
     /// The name of the temporary file is taken by what cannot be removed.
     #[error("cannot be written: {} is in the way and cannot be removed: {source}", path.shown())]
     Blocked {

@@ -158,7 +158,7 @@ fn files_that_are_not_what_they_should_be() {
         ] {
             let stderr = sandbox.run(words).fails(1);
             let line =
-                format!("error: {name}: {kind} files are not sealed yet; nothing was changed");
+                format!("error: {name}: {kind} files are not supported yet; nothing was changed");
             assert_eq!(stderr.lines().next(), Some(line.as_str()));
         }
         assert_eq!(sandbox.read(name), before);

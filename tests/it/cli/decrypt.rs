@@ -35,7 +35,7 @@ fn standard_input_is_decrypted() {
     expect![[r#"
         exit 1
         --- stderr
-        error: standard input: nothing says what it is, and binary data is not sealed yet
+        error: standard input: nothing says what it is, and binary data is not supported yet
         hint: say --input-type yaml, json or toml
     "#]]
     .assert_eq(&sandbox.transcript(&run));
@@ -133,4 +133,62 @@ fn spellings_that_do_not_fit_any_more_are_given_up_together() {
     let expected = (16..26).map(line).chain(["# a line\n".to_owned()]);
     let expected = expected.chain((26..5_000).map(|n| format!("k{n}: {n}\n")));
     assert_eq!(decrypted, expected.collect::<String>());
+}
+
+#[test]
+fn folders_are_decrypted_below_the_output_folder() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("s/a.yaml", PLAIN);
+    sandbox.sealed("s/deep/er/b.json", "{\"a\": 1}\n");
+    sandbox.write("s/open.yaml", "a: 1\n");
+    sandbox.write("s/notes.txt", "none\n");
+    let outside = sandbox.home().join("tree");
+    std::fs::create_dir(&outside).expect("made");
+    for name in ["a.yaml", "deep"] {
+        std::fs::rename(sandbox.path("s").join(name), outside.join(name)).expect("moved");
+    }
+    let below = |dir: &str| -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![sandbox.path(dir)];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("one").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(sandbox.path(dir)).expect("below");
+                    found.push(name.display().to_string());
+                }
+            }
+        }
+        found.sort();
+        found
+    };
+    let tree = outside.display().to_string();
+    sandbox.run(&["decrypt", "--output-dir", "out", &tree]).ok();
+    assert_eq!(below("out"), ["tree/a.yaml", "tree/deep/er/b.json"]);
+    assert_eq!(sandbox.read("out/tree/a.yaml"), PLAIN);
+    sandbox.run(&["decrypt", "--output-dir", "up", "../home/tree"]).ok();
+    assert_eq!(below("up"), ["tree/a.yaml", "tree/deep/er/b.json"]);
+    std::fs::rename(&outside, sandbox.path("s/in")).expect("moved");
+    for named in ["s", "./s/"] {
+        sandbox.run(&["decrypt", "--output-dir", "in", named]).ok();
+        assert_eq!(below("in"), ["s/in/a.yaml", "s/in/deep/er/b.json"]);
+    }
+    // A second time, what was written in the open is none of it.
+    sandbox.run(&["decrypt", "--output-dir", "s/out", "s"]).ok();
+    sandbox.run(&["decrypt", "--output-dir", "s/out", "s"]).ok();
+    assert_eq!(below("s/out"), ["s/in/a.yaml", "s/in/deep/er/b.json"]);
+    // No link in the output leads out of it.
+    std::fs::create_dir_all(sandbox.path("linked/s")).expect("made");
+    std::fs::create_dir(sandbox.path("elsewhere")).expect("made");
+    std::os::unix::fs::symlink(sandbox.path("elsewhere"), sandbox.path("linked/s/in"))
+        .expect("linked");
+    sandbox.run(&["decrypt", "--output-dir", "linked", "s"]).fails(1);
+    assert_eq!(below("elsewhere"), [""; 0]);
+    let said = sandbox.run(&["decrypt", "s"]).fails(2);
+    assert!(said.contains("s: is a directory") && said.contains("--output-dir"), "{said}");
+    std::fs::create_dir(sandbox.path("empty")).expect("made");
+    let said = sandbox.run(&["decrypt", "--output-dir", "out", "empty"]).fails(100);
+    assert!(said.contains("no sealed file is below this folder"), "{said}");
 }

@@ -185,6 +185,45 @@ fn updatekeys_needs_a_configuration() {
 }
 
 #[test]
+fn a_link_in_one_project_does_not_say_who_can_read_another() {
+    let sandbox = Sandbox::new();
+    let other = somebody(&sandbox, "other");
+    sandbox.write("theirs/.sops.yaml", &format!("creation_rules: [{{age: {other}}}]\n"));
+    sandbox.sealed("a.yaml", "a: 1\n");
+    sandbox.write("b.yaml", "b: 2\n");
+    std::os::unix::fs::symlink("../a.yaml", sandbox.path("theirs/a.yaml")).expect("linked");
+    std::os::unix::fs::symlink("..", sandbox.path("theirs/up")).expect("linked");
+    let before = (sandbox.read("a.yaml"), sandbox.read("b.yaml"));
+    let theirs = |words: &[&str]| {
+        let mut command = sandbox.command(env!("CARGO_BIN_EXE_waxseal"));
+        command
+            .current_dir(sandbox.path("theirs"))
+            .env("SOPS_AGE_KEY_FILE", sandbox.path("keys.txt"));
+        let output = command.args(words).output().expect("run");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    for words in [
+        &["updatekeys", "--yes", "a.yaml"][..],
+        &["updatekeys", "--yes", "up/a.yaml"],
+        &["encrypt", "-i", "up/b.yaml"],
+        &["publish", "--yes", "a.yaml"],
+    ] {
+        let (code, said) = theirs(words);
+        assert!(
+            said.contains("a symlink leads out of the folder of .sops.yaml"),
+            "{words:?} {said}"
+        );
+        assert_eq!(code, Some(1), "{words:?}");
+    }
+    assert_eq!((sandbox.read("a.yaml"), sandbox.read("b.yaml")), before);
+    // Who names the rules means them.
+    assert_eq!(
+        theirs(&["--config", ".sops.yaml", "encrypt", "-i", "up/b.yaml"]),
+        (Some(0), String::new())
+    );
+}
+
+#[test]
 fn recipients_are_listed_with_their_rules() {
     let sandbox = Sandbox::new();
     let other = somebody(&sandbox, "other");

@@ -233,13 +233,13 @@ fn what_is_named_is_no_file() {
         &expect![[r#"
         exit 1
         --- stderr
-        error: standard input: nothing says what it is, and binary data is not sealed yet
+        error: standard input: nothing says what it is, and binary data is not supported yet
         hint: say --input-type yaml, json or toml
     "#]],
     );
     // Who says that it is binary is answered as for a file.
     let run = sandbox.run(&["decrypt", "--input-type", "binary"]);
-    assert!(run.fails(1).contains("binary files are not sealed yet"));
+    assert!(run.fails(1).contains("binary files are not supported yet"));
 }
 
 #[test]

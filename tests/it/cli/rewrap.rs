@@ -285,14 +285,76 @@ fn folders_are_searched_and_what_is_not_sealed_there_is_passed_over() {
 }
 
 #[test]
+fn what_sops_sealed_under_other_names_is_no_success() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.mount();
+    bao.create_key(&mount, "a", json!({}));
+    let sandbox = user(bao.address(), bao.root(), &[(&mount, "a")]);
+    let here = ["a.env", "b.ini", "c.bin", "d.yaml.tpl", "e.yaml"];
+    for (name, text) in here.iter().zip(["A=1\n", "[a]\nb = 1\n", "bytes", "a: 1\n", "a: 1\n"]) {
+        sandbox.write(name, text);
+        let mut words = vec!["encrypt", "-i", *name];
+        if name.ends_with("tpl") {
+            words = vec!["encrypt", "--input-type", "yaml", "--output-type", "yaml", "-i", *name];
+        }
+        sops(&sandbox, &words).expect("sops is brought").ok();
+    }
+    let page = format!("How a sealed file looks:\n\n{}", sandbox.read("a.env"));
+    sandbox.write("README.md", &page);
+    rotate(bao, &mount, "a");
+    for words in [["rewrap", "--check", "."], ["rewrap", ".", "."]] {
+        let run = sandbox.run(&words);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+        for name in &here[..4] {
+            assert!(run.stderr.contains(&format!("error: ./{name}: ")), "{name}: {}", run.stderr);
+        }
+        assert!(
+            !run.stderr.contains("README.md") && !run.stderr.contains("e.yaml"),
+            "{}",
+            run.stderr
+        );
+    }
+    assert_eq!(versions(&sandbox.read("e.yaml")), ["v2"]);
+    // What the name does not say is said once for it.
+    sandbox.run(&["rewrap", "--input-type", "yaml", "d.yaml.tpl"]).ok();
+    assert_eq!(versions(&sandbox.read("d.yaml.tpl")), ["v2"]);
+}
+
+#[test]
+fn who_may_rewrap_with_one_key_leaves_the_other_to_another() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.mount();
+    for key in ["a", "b"] {
+        bao.create_key(&mount, key, json!({}));
+    }
+    let sandbox = user(bao.address(), bao.root(), &[(&mount, "a"), (&mount, "b")]);
+    sandbox.write("a.yaml", "a: one\n");
+    sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
+    for key in ["a", "b"] {
+        rotate(bao, &mount, key);
+    }
+    let policy = format!("path \"{mount}/rewrap/b\" {{ capabilities = [\"update\"] }}");
+    let sandbox = sandbox.with("VAULT_TOKEN", &bao.token(&policy, json!({})));
+    let key = |name: &str| format!("{}/v1/{mount}/keys/{name}", bao.address());
+    sandbox.run(&["rewrap", "a.yaml"]).fails(1);
+    assert_eq!(versions(&sandbox.read("a.yaml")), ["v1", "v1"]);
+    sandbox.run(&["rewrap", "--hc-vault-transit", &key("b"), "a.yaml"]).ok();
+    assert_eq!(versions(&sandbox.read("a.yaml")), ["v1", "v2"]);
+    let none = sandbox.run(&["rewrap", "--check", "--hc-vault-transit", &key("c"), "."]).fails(1);
+    assert_eq!(none, "error: --hc-vault-transit: no file has what such a key wrapped\n");
+    let odd = sandbox.run(&["rewrap", "--hc-vault-transit", "b", "."]).fails(1);
+    assert!(odd.starts_with("error: --hc-vault-transit: "), "{odd}");
+}
+
+#[test]
 fn a_file_that_cannot_be_rewrapped_says_why_and_does_not_stop_the_others() {
     let Some(bao) = Bao::start() else { return };
     let mount = bao.mount();
-    for key in ["a", "old", "back", "aad", "gone"] {
+    for key in ["a", "old", "trim", "back", "aad", "gone"] {
         bao.create_key(&mount, key, json!({ "type": "aes256-gcm96" }));
     }
     let sandbox = user(bao.address(), bao.root(), &[(&mount, "a")]);
-    for key in ["a", "old", "back", "aad", "gone"] {
+    for key in ["a", "old", "trim", "back", "aad", "gone"] {
         sandbox.write(".sops.yaml", &rule(bao.address(), &[(&mount, key)]));
         sandbox.write(&format!("{key}.yaml"), "a: one\n");
         if key == "back" {
@@ -305,6 +367,9 @@ fn a_file_that_cannot_be_rewrapped_says_why_and_does_not_stop_the_others() {
         bao.ask("POST", &format!("{mount}/keys/{key}/config"), Some(config));
     };
     config("old", json!({ "min_decryption_version": 2 }));
+    config("trim", json!({ "min_decryption_version": 2, "min_encryption_version": 2 }));
+    let trim = json!({ "min_available_version": 2 });
+    bao.ask("POST", &format!("{mount}/keys/trim/trim"), Some(trim));
     // As after a restore of a backup: the file is of a version that the key does not have yet.
     let future = sandbox.read("back.yaml").replace("vault:v2:", "vault:v9:");
     sandbox.write("back.yaml", &future);
@@ -321,7 +386,8 @@ fn a_file_that_cannot_be_rewrapped_says_why_and_does_not_stop_the_others() {
     let wrapped = wrapped["data"]["ciphertext"].as_str().expect("a ciphertext").to_owned();
     let bound = sandbox.read("aad.yaml");
     sandbox.write("aad.yaml", &bound.replace(&apart(&bound).1[0], &wrapped));
-    let before = ["old", "back", "aad", "gone"].map(|key| sandbox.read(&format!("{key}.yaml")));
+    let before =
+        ["old", "trim", "back", "aad", "gone"].map(|key| sandbox.read(&format!("{key}.yaml")));
 
     let said = sandbox.run(&["rewrap", "."]).fails(1);
     for (file, why) in [
@@ -329,6 +395,7 @@ fn a_file_that_cannot_be_rewrapped_says_why_and_does_not_stop_the_others() {
             "old",
             "version 1 wrapped it and the key decrypts none before 2: an operator has to lower",
         ),
+        ("trim", "version 1 wrapped it, and the server has deleted all before 2: another key of"),
         ("back", "version 9 wrapped it and 3 is the newest: another server did, or"),
         (
             "aad",
@@ -340,8 +407,9 @@ fn a_file_that_cannot_be_rewrapped_says_why_and_does_not_stop_the_others() {
         let part = parts.find(|part| part.starts_with(&format!("./{file}.yaml")));
         assert!(part.is_some_and(|part| part.contains(why)), "{file}: {said}");
     }
-    assert!(said.contains("4 of 5 files failed"), "{said}");
-    let after = ["old", "back", "aad", "gone"].map(|key| sandbox.read(&format!("{key}.yaml")));
+    assert!(said.contains("5 of 6 files failed"), "{said}");
+    let after =
+        ["old", "trim", "back", "aad", "gone"].map(|key| sandbox.read(&format!("{key}.yaml")));
     assert_eq!(before, after);
     assert_eq!(versions(&sandbox.read("a.yaml")), ["v2"]);
     // Nothing of this is told by silence either.

@@ -2,6 +2,7 @@
 
 use expect_test::expect;
 
+use super::peers::sops;
 use super::{Sandbox, tokens};
 
 #[test]
@@ -144,4 +145,72 @@ fn in_a_list_as_root_a_sealed_place_stays_one() {
     sandbox.run(&["set", "a.yaml", "[0]", "\"new\""]).ok();
     let plain = sandbox.run(&["decrypt", "a.yaml"]).ok();
     assert_eq!(plain, "# seal this\n- new\n# another\n- b\n");
+}
+
+/// A file that sops sealed by this regex, in a repository whose rule names that one.
+fn by_sops(named: &str, regex: &str) -> Option<Sandbox> {
+    let sandbox = Sandbox::new();
+    let config = sandbox.read(".sops.yaml");
+    let with = |regex: &str| format!("{config}      encrypted_regex: {regex}\n");
+    sandbox.write(".sops.yaml", &with(regex));
+    sandbox.write("a.yaml", "password: hunter2\nport: 1\nhosts: [one]\nfree: null\n");
+    sops(&sandbox, &["encrypt", "-i", "a.yaml"])?.ok();
+    sandbox.write(".sops.yaml", &if named.is_empty() { config.clone() } else { with(named) });
+    Some(sandbox)
+}
+
+#[test]
+fn a_rule_that_somebody_planted_leaves_no_new_value_in_the_open() {
+    let Some(sandbox) = by_sops("^(password|token)$", "^(password|token)$") else { return };
+    let planted = sandbox.read("a.yaml").replace("^(password|token)$", "^password$");
+    sandbox.write("a.yaml", &planted);
+    let refused = |words: &[&str]| {
+        let before = sandbox.read("a.yaml");
+        let said = sandbox.run(words).fails(1);
+        assert!(said.contains("is new and would stay in the open by the rule"), "{said}");
+        assert!(said.contains("encrypted_regex: ^password$") && !said.contains("s3cret"), "{said}");
+        assert_eq!(sandbox.read("a.yaml"), before);
+    };
+    let all = || {
+        refused(&["set", "a.yaml", "[\"token\"]", "\"s3cret\""]);
+        refused(&["set", "a.yaml", "[\"token\"][\"deep\"][0]", "\"s3cret\""]);
+        refused(&["set", "a.yaml", "[\"free\"]", "\"s3cret\""]);
+        refused(&["set", "--ignore-mac", "a.yaml", "[\"token\"]", "\"s3cret\""]);
+    };
+    all();
+    // What was in the open under the MAC may go on to be, and what is sealed is.
+    sandbox.run(&["set", "a.yaml", "[\"port\"]", "2"]).ok();
+    sandbox.run(&["set", "a.yaml", "[\"hosts\"][1]", "\"two\""]).ok();
+    sandbox.run(&["set", "a.yaml", "[\"password\"]", "\"other\""]).ok();
+    let text = sandbox.read("a.yaml");
+    assert!(text.contains("port: 2\n") && text.contains("two") && !text.contains("other"), "{text}");
+    // Neither makes the rule one that somebody vouches for.
+    all();
+    // Who has looked says so.
+    sandbox.run(&["reseal", "--yes", "a.yaml"]).ok();
+    sandbox.run(&["set", "a.yaml", "[\"token\"]", "\"s3cret\""]).ok();
+    assert!(sandbox.read("a.yaml").contains("token: s3cret\n"));
+}
+
+#[test]
+fn a_rule_of_sops_that_the_creation_rule_names_leaves_open_what_it_says() {
+    let Some(sandbox) = by_sops("^password$", "^password$") else { return };
+    sandbox.run(&["set", "a.yaml", "[\"region\"]", "\"north\""]).ok();
+    assert!(sandbox.read("a.yaml").contains("region: north\n"));
+    let plain = sops(&sandbox, &["decrypt", "a.yaml"]).expect("sops is brought").ok();
+    assert!(plain.contains("region: north\n"), "{plain}");
+    let Some(sandbox) = by_sops("", "^password$") else { return };
+    let said = sandbox.run(&["set", "a.yaml", "[\"region\"]", "\"north\""]).fails(1);
+    assert!(said.contains("[\"region\"] is new") && said.contains("waxseal reseal"), "{said}");
+}
+
+#[test]
+fn a_planted_rule_is_seen_in_the_editor_too() {
+    let Some(sandbox) = by_sops("^(password|token)$", "^(password|token)$") else { return };
+    let planted = sandbox.read("a.yaml").replace("^(password|token)$", "^password$");
+    sandbox.write("a.yaml", &planted);
+    let sandbox = sandbox.editor("echo 'token: s3cret' >> \"$1\"");
+    let said = sandbox.run(&["edit", "a.yaml"]).fails(1);
+    assert!(said.contains("[\"token\"] is new and would stay in the open"), "{said}");
+    assert_eq!(sandbox.read("a.yaml"), planted);
 }

@@ -42,6 +42,26 @@ fn init_takes_the_identity_that_is_there() {
 }
 
 #[test]
+fn a_recipient_is_named_by_a_rule_and_not_by_a_comment() {
+    let sandbox = Sandbox::new();
+    let (own, config) = (sandbox.recipient.clone(), sandbox.read(".sops.yaml"));
+    assert_eq!(sandbox.run(&["init", "--age", &own]).ok(), format!("{own}\n"));
+    let other = sandbox.run(&["keygen"]).ok();
+    let other = other.lines().find_map(|line| line.strip_prefix("# public key: ")).expect("one");
+    for planted in [format!("# was: {other}\n{config}"), format!("{config}# {other}\n")] {
+        sandbox.write(".sops.yaml", &planted);
+        let said = sandbox.run(&["init", "--age", other]).fails(1);
+        assert!(said.contains("does not name this recipient"), "{said}");
+        assert_eq!(sandbox.read(".sops.yaml"), planted);
+    }
+    sandbox.write(".sops.yaml", &config.replace(&own, &format!("{own},{other}")));
+    sandbox.run(&["init", "--age", other]).ok();
+    // One that cannot be read names nobody.
+    sandbox.write(".sops.yaml", &format!("creation_rules: [{own}\n"));
+    assert!(sandbox.run(&["init", "--age", &own]).fails(1).contains(".sops.yaml: "));
+}
+
+#[test]
 fn init_writes_the_configuration_that_is_named() {
     let sandbox = Sandbox::bare();
     let recipient = sandbox.run(&["init", "--config", "rules.yaml"]).ok();

@@ -97,7 +97,8 @@ fn it_writes_a_rule_and_prints_what_somebody_else_can_type() {
             END
             --- stderr
             error: DIR/work/.sops.yaml: is there already, and does not name this key; nothing was changed
-            hint: append `,https://vault.example:8200/v1/transit/keys/other` to the `hc_vault_transit_uri` of line 6, then try again
+            hint: append `,https://vault.example:8200/v1/transit/keys/other` to the `hc_vault_transit_uri` of line 6, then try again;
+                  or, for the key of this server that it does name: --mount transit --key app
         "#]],
     );
     assert_eq!((sandbox.read(".sops.yaml"), evil.connections()), (rule, 0));
@@ -156,7 +157,11 @@ fn only_a_rule_that_names_the_whole_key_counts() {
     ] {
         let said = said(&rules).fails(1);
         assert!(said.contains("does not name this key; nothing was changed"), "{said}");
-        assert!(said.contains(&format!("hint: {hint} try again\n")), "{rules}{said}");
+        assert!(said.contains(&format!("hint: {hint} try again")), "{rules}{said}");
+        // One key of this server was perhaps the one that was meant.
+        let other =
+            "for the key of this server that it does name: --mount transit --key app-prod\n";
+        assert_eq!(said.ends_with(other), rules.contains("/app-prod"), "{said}");
     }
     for rules in [
         format!("# {uri}\n  : [\n"),
@@ -402,6 +407,23 @@ fn a_server_that_cannot_answer_is_named() {
     own.start_again();
     own.unseal();
     init(&sandbox, &address, "transit", "app", &["--apply"]).ok();
+}
+
+#[test]
+fn what_was_made_before_a_refusal_is_told() {
+    let Some(bao) = Bao::start() else { return };
+    let mount = bao.mount() + "-new";
+    let policy = format!(
+        "path \"sys/mounts/{mount}\" {{ capabilities = [\"create\", \"update\", \"read\"] }}"
+    );
+    let token = bao.token(&policy, json!({}));
+    let sandbox = operator(bao).with("VAULT_TOKEN", &token);
+    let run = init(&sandbox, bao.address(), &mount, "k", &["--apply"]);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (Some(1), format!("engine {mount}: made\n").as_str())
+    );
+    assert!(run.stderr.contains(&format!("refuses GET {mount}/keys/k")), "{}", run.stderr);
 }
 
 #[test]
