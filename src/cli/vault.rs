@@ -15,6 +15,7 @@ use crate::os::auto_auth::configured;
 use crate::os::credentials::Machine;
 use crate::os::env::Env;
 use crate::os::http::Http;
+use crate::os::interrupt;
 use crate::os::vault_token::{Tokens, of_variable};
 use crate::secret::{DataKey, SecretText};
 
@@ -119,7 +120,18 @@ pub(crate) fn client(
         Some(_) => None,
         None => configured(env)?,
     };
-    let sessions = plan.map(|(plan, origin)| reach.sessions(plan, &origin, env, out));
+    let sessions = plan.map(|(plan, origin)| {
+        let sessions = Arc::new(reach.sessions(plan, &origin, env, out));
+        let known = Arc::downgrade(&sessions);
+        interrupt::before_the_end(move || {
+            if let Some(sessions) = known.upgrade() {
+                sessions.break_off();
+                // It stays as it is until the process has ended.
+                std::mem::forget(sessions);
+            }
+        });
+        sessions
+    });
     let bare = reach.client(Box::new(NoTokens));
     let client = reach.client(Box::new(Tokens::new(Arc::clone(env), sessions, bare)));
     Ok(client.asking(Box::new(Strangers::new(env, out))))

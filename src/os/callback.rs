@@ -1,7 +1,7 @@
 //! The door that a browser comes back to after a login.
 //!
 //! Invariants: it listens on this machine alone; nothing that a visitor sends is in a page, an error or a
-//! log; a visitor who says nothing or too much keeps nobody else waiting.
+//! log; a visitor who says nothing or too much keeps nobody else waiting, however many of them there are.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
@@ -70,7 +70,7 @@ impl Door for Callback {
         let end = Instant::now() + patience;
         let mut guests: Vec<Guest> = Vec::new();
         while Instant::now() < end {
-            while guests.len() < MOST_GUESTS {
+            for _ in 0..MOST_GUESTS {
                 match self.listener.accept() {
                     Ok((stream, _)) => guests.extend(Guest::new(stream)),
                     Err(_) => break,
@@ -96,6 +96,8 @@ impl Door for Callback {
                     },
                 }
             }
+            // Who has said nothing for longest goes first: a browser says at once what it wants.
+            later.drain(..later.len().saturating_sub(MOST_GUESTS));
             guests = later;
             thread::sleep(TICK);
         }
@@ -106,7 +108,7 @@ impl Door for Callback {
 
 const TICK: Duration = Duration::from_millis(20);
 
-/// Browsers connect before they know what to ask for.
+/// Who may be silent at a time: browsers connect before they know what to ask for.
 const MOST_GUESTS: usize = 16;
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -226,7 +228,7 @@ mod tests {
     use std::net::TcpStream;
     use std::time::Duration;
 
-    use super::{Callback, Door as _, DoorSettings, Page, loopback};
+    use super::{Callback, Door as _, DoorSettings, MOST_GUESTS, Page, SILENCE, loopback};
 
     fn open() -> (Callback, String) {
         let settings = DoorSettings { port: 0, ..DoorSettings::default() };
@@ -276,6 +278,20 @@ mod tests {
         assert!(said(other).starts_with("HTTP/1.1 400"));
         let welcome = said(form);
         assert!(welcome.starts_with("HTTP/1.1 200") && welcome.ends_with("can close this page."));
+        drop(silent);
+    }
+
+    #[test]
+    fn many_who_say_nothing_keep_no_browser_waiting() {
+        let (door, place) = open();
+        let connect = || TcpStream::connect(&place).expect("it listens");
+        let silent: Vec<_> = (0..3 * MOST_GUESTS).map(|_| connect()).collect();
+        let mut browser = connect();
+        browser.write_all(b"GET /oidc/callback?state=1 HTTP/1.1\r\n\r\n").expect("sent");
+        // Those that are silent would be heard out for longer.
+        let heard = door.receive(SILENCE / 2, &mut |_| Page::Welcome);
+        assert_eq!(heard, Ok(()));
+        assert!(said(browser).starts_with("HTTP/1.1 200"));
         drop(silent);
     }
 

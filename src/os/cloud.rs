@@ -5,6 +5,7 @@
 //! is asked without a proxy; no redirect is followed.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use super::clock;
@@ -48,6 +49,10 @@ impl Machine for ThisMachine {
         text(&path)
     }
 
+    fn command(&self, line: &str) -> Result<SecretText, String> {
+        run(line)
+    }
+
     fn fetch(&self, way: Way, request: &Request<'_>) -> Result<Answer, TransportError> {
         match way {
             Way::Link => self.link.send(request),
@@ -71,6 +76,28 @@ fn text(path: &Path) -> Result<Option<SecretText>, String> {
         Err(ReadError::NotFound) => Ok(None),
         Err(error) => Err(format!("{shown}: {error}")),
     }
+}
+
+fn trimmed(bytes: &[u8]) -> Option<SecretText> {
+    Some(SecretText::new(std::str::from_utf8(bytes).ok()?.trim().to_owned()))
+}
+
+/// What a command prints, run without a shell. It may ask the user, and tell why it fails.
+fn run(line: &str) -> Result<SecretText, String> {
+    let words = shlex::split(line).ok_or("command: its quotes do not match")?;
+    let (program, arguments) = words.split_first().ok_or("command: it is empty")?;
+    let shown = Path::new(program).shown();
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::inherit())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{shown} cannot be run: {error}"))?;
+    let printed = Wiped::from(output.stdout);
+    if !output.status.success() {
+        return Err(format!("{shown} failed: {}", output.status));
+    }
+    trimmed(&printed).ok_or_else(|| format!("{shown} printed something that is not UTF-8"))
 }
 
 #[cfg(test)]

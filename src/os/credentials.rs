@@ -3,7 +3,6 @@
 //! Invariants: what is read is a secret from its first byte on; nothing is kept.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +69,7 @@ impl Places for Machine {
                 Some(text) => Ok(SecretText::new(text.expose_secret().trim().to_owned())),
                 None => Err(format!("{}: {}", Path::new(path).shown(), ReadError::NotFound)),
             },
-            Place::Command(line) => run(line),
+            Place::Command(line) => auth::Machine::command(&self.this, line),
             Place::Actions(audience) => self.actions(audience),
         }
     }
@@ -87,26 +86,4 @@ impl Places for Machine {
 fn trimmed(text: String) -> SecretText {
     let text = Wiped::from(text);
     SecretText::new(text.trim().to_owned())
-}
-
-fn text(bytes: &[u8]) -> Option<SecretText> {
-    Some(SecretText::new(std::str::from_utf8(bytes).ok()?.trim().to_owned()))
-}
-
-/// What a command prints, run without a shell. It may ask the user, and tell why it fails.
-fn run(line: &str) -> Result<SecretText, String> {
-    let words = shlex::split(line).ok_or("command: its quotes do not match")?;
-    let (program, arguments) = words.split_first().ok_or("command: it is empty")?;
-    let shown = Path::new(program).shown();
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::inherit())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("{shown} cannot be run: {error}"))?;
-    let printed = Wiped::from(output.stdout);
-    if !output.status.success() {
-        return Err(format!("{shown} failed: {}", output.status));
-    }
-    text(&printed).ok_or_else(|| format!("{shown} printed something that is not UTF-8"))
 }

@@ -15,6 +15,8 @@ pub struct AppRole {
     pub secret_id: Option<Place>,
     /// The name of the role, if what is kept is a wrapping token with the secret id inside.
     pub wrapped_for: Option<String>,
+    /// The secret id is good for one login.
+    pub single_use: bool,
 }
 
 impl AppRole {
@@ -25,7 +27,13 @@ impl AppRole {
         if wrapped_for.is_some() && secret_id.is_none() {
             return Err("wrapped_for needs secret_id=…: where the wrapping token is".to_owned());
         }
-        Ok(Self { role_id, secret_id, wrapped_for })
+        let single_use = settings.flag("single_use")?;
+        Ok(Self { role_id, secret_id, wrapped_for, single_use })
+    }
+
+    /// Whether the same secret id can be sent again.
+    pub(super) fn can_repeat(&self) -> bool {
+        self.wrapped_for.is_none() && !self.single_use
     }
 
     /// What it sends (Vault API: `auth/approle/login`).

@@ -6,10 +6,11 @@
 //! secured is refused, since a token goes there.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use super::super::escape::escaped;
 use super::aws::Sts;
-use super::machine::{Machine, Question, Silence, Way, text_of};
+use super::machine::{Machine, Question, Silence, Way, is_near, text_of};
 use crate::secret::SecretText;
 
 /// Credentials of AWS.
@@ -67,7 +68,7 @@ pub fn region(machine: &dyn Machine, profile: Option<&str>) -> Result<Option<Str
     if named.is_some() {
         return Ok(named);
     }
-    let (_, values) = read_profile(machine, profile)?;
+    let values = read_profile(machine, &profile_name(machine, profile))?;
     if let Some(region) = values.get("region") {
         return Ok(Some(region.expose_secret().to_owned()));
     }
@@ -104,50 +105,36 @@ fn of_profile(
     asked: Option<&str>,
     region: Option<&str>,
 ) -> Result<Option<AwsKeys>, String> {
-    let (name, mut values) = read_profile(machine, asked)?;
     let named = asked.is_some() || machine.variable("AWS_PROFILE").is_some();
-    if let Some(id) = values.remove("aws_access_key_id") {
-        let secret = values
-            .remove("aws_secret_access_key")
-            .ok_or_else(|| format!("profile {name}: aws_secret_access_key is missing"))?;
-        let id = id.expose_secret().to_owned();
-        return Ok(Some(AwsKeys { id, secret, token: values.remove("aws_session_token") }));
+    let name = profile_name(machine, asked);
+    match profiles::keys(machine, &name, region)? {
+        None if named => {
+            Err(format!("profile {name}: no such profile, or it holds no credentials"))
+        }
+        keys => Ok(keys),
     }
-    let text = |name: &str| values.get(name).map(|text| text.expose_secret().to_owned());
-    if let (Some(file), Some(role)) = (text("web_identity_token_file"), text("role_arn")) {
-        let session = text("role_session_name");
-        return WebIdentity { file, role, session }.keys(machine, region).map(Some);
-    }
-    let other = ["credential_process", "source_profile", "sso_session", "sso_start_url"];
-    if let Some(other) = other.iter().find(|key| values.contains_key(**key)) {
-        return Err(format!(
-            "profile {name}: {other} is not read here; \
-             eval \"$(aws configure export-credentials --profile {name} --format env)\""
-        ));
-    }
-    if named {
-        return Err(format!("profile {name}: no such profile, or it holds no credentials"));
-    }
-    Ok(None)
 }
 
 type Values = HashMap<String, SecretText>;
 
-/// The values of the profile, by its name; those of the file of credentials before those of the other.
-fn read_profile(machine: &dyn Machine, asked: Option<&str>) -> Result<(String, Values), String> {
+fn profile_name(machine: &dyn Machine, asked: Option<&str>) -> String {
     let name = asked.map(str::to_owned).or_else(|| machine.variable("AWS_PROFILE"));
-    let name = name.unwrap_or_else(|| "default".to_owned());
+    name.unwrap_or_else(|| "default".to_owned())
+}
+
+/// The values of a profile; those of the file of credentials before those of the other.
+fn read_profile(machine: &dyn Machine, name: &str) -> Result<Values, String> {
     let path = |variable, path: &str| machine.variable(variable).unwrap_or_else(|| path.to_owned());
     let credentials = path("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
     let config = path("AWS_CONFIG_FILE", "~/.aws/config");
-    let in_config = if name == "default" { name.clone() } else { format!("profile {name}") };
+    let in_config = if name == "default" { name.to_owned() } else { format!("profile {name}") };
     let mut values = Values::new();
-    for (file, section) in [(config, &in_config), (credentials, &name)] {
+    for (file, section) in [(config, in_config.as_str()), (credentials, name)] {
         if let Some(text) = machine.file(&file)? {
             values.extend(section_of(text.expose_secret(), section));
         }
     }
-    Ok((name, values))
+    Ok(values)
 }
 
 /// The values of a section of such a file; lines that are set in belong to the value before them.
@@ -191,27 +178,40 @@ impl WebIdentity {
             escaped(token.expose_secret().trim()),
         ));
         let sts = Sts::of(region)?;
-        let form = SecretText::new("application/x-www-form-urlencoded".to_owned());
-        let question = Question {
-            way: Way::World,
-            method: "POST",
-            url: &format!("https://{}/", sts.host),
-            headers: &[("content-type", form)],
-            body: Some(body.expose_secret().as_bytes()),
-        };
-        let answer = question.ask(machine).map_err(|it| format!("web identity: {}", it.text()))?;
-        // XML; the three texts hold nothing that XML escapes.
-        let part = |name: &str| {
-            let (_, rest) = answer.expose_secret().split_once(&format!("<{name}>"))?;
-            Some(SecretText::new(rest.split_once(&format!("</{name}>"))?.0.to_owned()))
-        };
-        let parts = (part("AccessKeyId"), part("SecretAccessKey"), part("SessionToken"));
-        let (Some(id), Some(secret), token @ Some(_)) = parts else {
-            return Err(format!("web identity: {} answers with no credentials", sts.host));
-        };
-        Ok(AwsKeys { id: id.expose_secret().to_owned(), secret, token })
+        sts_keys(machine, &sts, "web identity", &body, Vec::new())
     }
 }
+
+/// What STS gives to a request.
+fn sts_keys(
+    machine: &dyn Machine,
+    sts: &Sts,
+    what: &str,
+    body: &SecretText,
+    mut headers: Vec<(&'static str, SecretText)>,
+) -> Result<AwsKeys, String> {
+    headers.push(("content-type", SecretText::new(FORM.to_owned())));
+    let question = Question {
+        way: Way::World,
+        method: "POST",
+        url: &format!("https://{}/", sts.host),
+        headers: &headers,
+        body: Some(body.expose_secret().as_bytes()),
+    };
+    let answer = question.ask(machine).map_err(|it| format!("{what}: {}", it.text()))?;
+    // XML; the three texts hold nothing that XML escapes.
+    let part = |name: &str| {
+        let (_, rest) = answer.expose_secret().split_once(&format!("<{name}>"))?;
+        Some(SecretText::new(rest.split_once(&format!("</{name}>"))?.0.to_owned()))
+    };
+    let parts = (part("AccessKeyId"), part("SecretAccessKey"), part("SessionToken"));
+    let (Some(id), Some(secret), token @ Some(_)) = parts else {
+        return Err(format!("{what}: {} answers with no credentials", sts.host));
+    };
+    Ok(AwsKeys { id: id.expose_secret().to_owned(), secret, token })
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 fn of_container(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
     let relative = machine.variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
@@ -220,7 +220,7 @@ fn of_container(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
         (Some(_), _) => {
             return Err("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI begins with no slash".to_owned());
         }
-        (None, Some(url)) if is_near(&url) => url,
+        (None, Some(url)) if is_near(&url, is_of_container) => url,
         (None, Some(_)) => {
             return Err("AWS_CONTAINER_CREDENTIALS_FULL_URI: neither https nor this machine's \
                         own service"
@@ -239,23 +239,15 @@ fn of_container(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
     let question =
         Question { way: Way::Link, method: "GET", url: &url, headers: &headers, body: None };
     let answer = question.ask(machine).map_err(|it| format!("container: {}", it.text()))?;
-    of_json(&answer).map(Some).ok_or_else(|| "container: no credentials are given".to_owned())
+    of_json(&answer, "Token")
+        .map(Some)
+        .ok_or_else(|| "container: no credentials are given".to_owned())
 }
 
-/// Whether a container's token may go there, as the tools of AWS see it.
-fn is_near(url: &str) -> bool {
-    if url.starts_with("https://") {
-        return true;
-    }
-    let Some(rest) = url.strip_prefix("http://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    let loopback = host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-    let known = ["localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
-    !authority.contains(['@', '\\']) && (loopback || known.contains(&host))
+/// Where the tools of AWS send a container's token, beside loopback.
+fn is_of_container(ip: IpAddr) -> bool {
+    let known = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
+    known.iter().any(|known| known.parse() == Ok(ip))
 }
 
 fn of_instance(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
@@ -272,15 +264,17 @@ fn of_instance(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
         return Ok(None);
     };
     let answer = instance.get(&format!("{ROLES}{}", escaped(role))).map_err(error)?;
-    of_json(&answer).map(Some).ok_or_else(|| "instance: no credentials are given".to_owned())
+    of_json(&answer, "Token")
+        .map(Some)
+        .ok_or_else(|| "instance: no credentials are given".to_owned())
 }
 
 const ROLES: &str = "meta-data/iam/security-credentials/";
 
-fn of_json(json: &SecretText) -> Option<AwsKeys> {
+fn of_json(json: &SecretText, token: &str) -> Option<AwsKeys> {
     let id = text_of(json, &["AccessKeyId"])?.expose_secret().to_owned();
     let secret = text_of(json, &["SecretAccessKey"])?;
-    Some(AwsKeys { id, secret, token: text_of(json, &["Token"]) })
+    Some(AwsKeys { id, secret, token: text_of(json, &[token]) })
 }
 
 /// The metadata service of an instance.
@@ -326,5 +320,6 @@ impl<'a> Instance<'a> {
     }
 }
 
+mod profiles;
 #[cfg(test)]
 mod tests;

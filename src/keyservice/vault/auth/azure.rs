@@ -1,8 +1,10 @@
 //! Azure: a token of the machine's managed identity, and which machine it is (Vault API:
 //! `auth/azure/login`).
 
+use std::net::IpAddr;
+
 use super::super::escape::escaped;
-use super::machine::{Machine, Question, Way, text_of};
+use super::machine::{Machine, Question, Way, is_near, text_of};
 use super::{Desk, LoginError, Session, body};
 use crate::secret::SecretText;
 
@@ -68,6 +70,12 @@ pub fn azure_token(
     let own = (machine.variable("IDENTITY_ENDPOINT"), machine.variable("IDENTITY_HEADER"));
     let (url, header) = match own {
         // App Service and its like have a service of their own.
+        (Some(endpoint), Some(_)) if !is_near(&endpoint, is_of_host) => {
+            return Err(
+                "IDENTITY_ENDPOINT: neither https nor a service of this machine or its host"
+                    .to_owned(),
+            );
+        }
         (Some(endpoint), Some(header)) => {
             let mark = if endpoint.contains('?') { '&' } else { '?' };
             let url = format!("{endpoint}{mark}api-version=2019-08-01");
@@ -104,6 +112,11 @@ pub fn azure_place(machine: &dyn Machine) -> Result<AzurePlace, String> {
         vmss_name,
         resource_id: None,
     })
+}
+
+/// Where the hosts of apps and containers have it, beside loopback: at the link, or in a private network.
+fn is_of_host(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(ip) if ip.is_link_local() || ip.is_private())
 }
 
 const METADATA: &str = "http://169.254.169.254/metadata";
@@ -196,6 +209,30 @@ mod tests {
               &resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=id%201\n\
               x-identity-header: h-1"]
         );
+    }
+
+    #[test]
+    fn the_header_of_an_app_goes_to_no_other_host() {
+        for endpoint in
+            ["http://vault.example/msi", "http://52.1.2.3/msi", "http://127.0.0.1@evil/msi"]
+        {
+            let fake = Fake::new(|_| (200, r#"{"access_token":"ey.app"}"#).into());
+            let fake =
+                fake.with_variables(&[("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", "h-1")]);
+            let error = azure_token(&*fake, RESOURCE, None).expect_err(endpoint);
+            assert!(error.starts_with("IDENTITY_ENDPOINT: ") && !error.contains("h-1"), "{error}");
+            assert_eq!(fake.seen(), [""; 0]);
+        }
+        for endpoint in [
+            "https://arc.example/msi",
+            "http://169.254.129.2:8081/msi",
+            "http://172.16.1.2:8081/msi",
+        ] {
+            let fake = Fake::new(|_| (200, r#"{"access_token":"ey.app"}"#).into());
+            let fake =
+                fake.with_variables(&[("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", "h-1")]);
+            assert!(azure_token(&*fake, RESOURCE, None).is_ok(), "{endpoint}");
+        }
     }
 
     #[test]

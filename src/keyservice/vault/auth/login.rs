@@ -173,7 +173,7 @@ impl Login {
     /// Whether it is one request that can be made with others.
     fn is_one_request(&self) -> bool {
         match self {
-            Self::AppRole(role) => role.wrapped_for.is_none(),
+            Self::AppRole(role) => role.can_repeat(),
             // There it would be a path of its own.
             Self::Password { username, .. } => !username.contains('/'),
             Self::Jwt { .. } | Self::Certificate { .. } => true,
@@ -186,12 +186,17 @@ impl Login {
     #[must_use]
     pub fn can_repeat(&self) -> bool {
         match self {
-            Self::AppRole(role) => role.wrapped_for.is_none(),
+            Self::AppRole(role) => role.can_repeat(),
             Self::Password { password, .. } => *password != Place::Terminal,
             Self::Jwt { jwt, .. } => *jwt != Place::Terminal,
             Self::Certificate { .. } => true,
             Self::Vouched(vouched) => vouched.can_repeat(),
         }
+    }
+
+    /// Whether it sends a secret id, which may be good for one login.
+    pub(super) fn has_secret_id(&self) -> bool {
+        matches!(self, Self::AppRole(role) if role.secret_id.is_some())
     }
 
     /// The certificate and key that connections of this login show, if it has its own.
@@ -338,6 +343,7 @@ mod tests {
             ("kubernetes role=a mount=../sys", "mount is no path"),
             ("kubernetes roll=a role=b", "kubernetes knows no roll"),
             ("approle role_id=r secret_id=file:/s wrapped_for=app inline=true", "cannot be inline"),
+            ("approle role_id=r secret_id=file:/s single_use=true inline=true", "cannot be inline"),
         ] {
             let error = plan(text).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");
