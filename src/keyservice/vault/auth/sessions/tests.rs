@@ -134,7 +134,15 @@ fn a_refused_successor_leaves_the_old_token_its_time_and_is_not_tried_again() {
     let old = VaultToken::new(&SecretText::new("one".into())).expect("a token");
     let same = sessions.renewed(&address(), old.as_ref()).expect("no error").expect("a token");
     assert_eq!(same.expose_secret(), "one");
-    assert_eq!(server.asked(), ["me -", "renew-self one", "me -"]);
+    assert_eq!(server.asked(), ["me -", "renew-self one", "me -", "lookup-self one"]);
+    // When it has ended, it is said why there is no other.
+    server.says(403, "{}");
+    let error = sessions.renewed(&address(), old.as_ref()).expect_err("it is dead");
+    let expected = "the token of the login userpass at auth/userpass (a test) has ended, and another \
+                    login failed: invalid username or password (400)";
+    assert!(error.starts_with(expected) && !error.contains("hunter2"), "{error}");
+    assert_eq!(sessions.token(&address()).map(|_| ()), Err(error));
+    assert_eq!(server.asked(), ["lookup-self one"]);
 }
 
 #[test]
@@ -150,7 +158,28 @@ fn nobody_is_asked_for_a_password_twice() {
     let old = VaultToken::new(&SecretText::new("one".into())).expect("a token");
     let same = sessions.renewed(&address(), old.as_ref()).expect("no error").expect("a token");
     assert_eq!(same.expose_secret(), "one");
-    assert_eq!(server.asked(), ["me -", "renew-self one"]);
+    server.says(403, "{}");
+    let error = sessions.renewed(&address(), old.as_ref()).expect_err("it is dead");
+    assert!(error.contains("another login needs somebody to be there"), "{error}");
+    let asked = ["me -", "renew-self one", "lookup-self one", "lookup-self one"];
+    assert_eq!(server.asked(), asked);
+}
+
+#[test]
+fn who_is_interrupted_takes_tokens_back_and_nobody_gets_another() {
+    let server = Arc::new(Server::default());
+    let sessions = Arc::new(sessions(&server, "env:P"));
+    server.gives("one", 90);
+    check(&sessions, "one");
+    sessions.break_off();
+    assert_eq!(server.asked(), ["me -", "revoke-self one"]);
+    let (said, heard) = std::sync::mpsc::channel();
+    let late = Arc::clone(&sessions);
+    std::thread::spawn(move || said.send(late.token(&address()).is_ok()));
+    // It waits for the end of the program, which here does not come.
+    assert!(heard.recv_timeout(Duration::from_millis(50)).is_err());
+    assert_eq!(server.asked(), [""; 0]);
+    std::mem::forget(sessions);
 }
 
 #[test]
