@@ -123,6 +123,16 @@ mod tests {
         let pairs = [("AWS_ACCESS_KEY_ID", "AKI2"), ("AWS_SECRET_ACCESS_KEY", "s2")];
         let keys = aws_keys::find(&machine(&pairs), None, None).expect("found");
         assert_eq!(keys.id, "AKI2");
+        let printed = home.path().join("printed");
+        std::fs::write(&printed, r#"{"Version":1,"AccessKeyId":"AKI3","SecretAccessKey":"s3"}"#)
+            .expect("written");
+        let text = format!("[profile tool]\ncredential_process = cat '{}'\n", printed.display());
+        std::fs::write(home.path().join(".aws/config"), text).expect("written");
+        let keys = aws_keys::find(&alone, Some("tool"), None).expect("found");
+        assert_eq!((keys.id.as_str(), keys.secret.expose_secret()), ("AKI3", "s3"));
+        std::fs::remove_file(printed).expect("removed");
+        let error = aws_keys::find(&alone, Some("tool"), None).map(|_| ()).expect_err("fails");
+        assert!(error.starts_with("profile tool: credential_process: cat failed"), "{error}");
         std::fs::write(home.path().join(".aws/credentials"), [0xff]).expect("written");
         let error = aws_keys::find(&alone, None, None).map(|_| ()).expect_err("no text");
         assert!(error.ends_with("credentials: is not text"), "{error}");

@@ -175,6 +175,7 @@ fn a_signal_that_the_program_was_started_to_ignore_stays_ignored() {
     let Some(site) = Site::new("userpass") else { return };
     let sandbox = anna(&site);
     sandbox.write("b.yaml", "a: one\n");
+    sandbox.write("c.yaml", "a: one\n");
     // As a shell starts what runs behind it; the password comes after the watch has begun.
     let login = format!(
         "userpass username=anna 'password=command:sh -c \"kill -INT $PPID; echo hunter2\"' mount={}",
@@ -184,6 +185,6 @@ fn a_signal_that_the_program_was_started_to_ignore_stays_ignored() {
     let run = sandbox.run(&["encrypt", "-i", "b.yaml"]);
     assert_eq!(run.code, None, "an interrupt ends it: {}", run.stderr);
     let program = env!("CARGO_BIN_EXE_waxseal");
-    let line = format!("trap '' INT; exec {program} encrypt -i b.yaml");
+    let line = format!("trap '' INT; exec {program} encrypt -i c.yaml");
     assert_eq!(sandbox.start("sh", &["-c", &line], "").ok(), "");
 }
