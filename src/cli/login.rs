@@ -70,19 +70,22 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
     // A server's answer is not to be trusted with what a header takes.
     let token = VaultToken::new(&session.token).map_err(|error| failed(error.to_string()))?;
     let token = token.ok_or_else(|| failed("the server gave no token"))?;
-    let Some(store) = store else {
-        ctx.out.data(format!("{}\n", token.expose_secret()).as_bytes())?;
-        return Ok(exit::SUCCESS);
+    let kept = match &store {
+        None => ctx.out.data(format!("{}\n", token.expose_secret()).as_bytes()),
+        Some(store) => store
+            .store(&server, &session.token)
+            .map_err(|problem| Error::new(exit::CANNOT_WRITE, problem)),
     };
-    if let Err(problem) = store.store(&server, &session.token) {
+    if let Err(error) = kept {
         // Nobody could use it any more.
         let client = reach.client(Box::new(NoTokens));
         let namespace = sessions.plan().namespace.clone();
         let namespace = namespace.or_else(|| reach.settings.client.namespace.clone());
         let mount = Mount { server, namespace, path: String::new() };
         let _ = revoke(&Desk::new(&client, &mount), &session.token);
-        return Err(Error::new(exit::CANNOT_WRITE, problem));
+        return Err(error);
     }
+    let Some(store) = store else { return Ok(exit::SUCCESS) };
     ctx.out.note(&told(&session, &server, &store));
     if let Some((name, _)) = of_variable(&ctx.env) {
         ctx.out.note(&format!("{name} is set, and counts before it"));

@@ -12,7 +12,7 @@ use crate::keyservice::vault::settings::{Identity, MFA, NAMESPACE, Tls, VaultSet
 use crate::keyservice::vault::{Address, Client, TokenSource, Transport, VaultKeys};
 use crate::keyservice::{Crew, KeyError, KeyService};
 use crate::os::auto_auth::configured;
-use crate::os::credentials::Machine;
+use crate::os::cloud::ThisMachine;
 use crate::os::env::Env;
 use crate::os::http::Http;
 use crate::os::interrupt;
@@ -90,7 +90,8 @@ impl Reach {
             }
             None => Arc::clone(&self.transport),
         };
-        let (machine, user) = (Machine::new(Arc::clone(env)), User { env: Arc::clone(env), out });
+        let machine = ThisMachine::new(Arc::clone(env));
+        let user = User { env: Arc::clone(env), out };
         let sessions = Sessions::new(
             plan,
             origin,

@@ -31,6 +31,10 @@ impl ThisMachine {
     pub fn new(env: Arc<Env>) -> Self {
         Self { env, link: Http::to_others(Way::Link), world: Http::to_others(Way::World) }
     }
+
+    pub(super) fn env(&self) -> &Env {
+        &self.env
+    }
 }
 
 impl Machine for ThisMachine {

@@ -279,9 +279,9 @@ impl Sessions {
 
     /// Takes back what was made here. That it fails is no harm that could be mended: leases end.
     pub fn end(&self) {
-        let servers =
-            std::mem::take(&mut *self.servers.lock().unwrap_or_else(PoisonError::into_inner));
-        for (server, at) in servers {
+        // Held until the end, so that who breaks off meanwhile waits for it.
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        for (server, at) in servers.drain() {
             self.take_back(&server, &mut locked(&at));
         }
     }
