@@ -110,7 +110,8 @@ fn plan(ctx: &Ctx, args: &LoginArgs) -> Result<(Plan, String), Error> {
     {
         words.extend(value.iter().map(|value| format!("{key}={value}")));
     }
-    let plan = Settings::of_words(&words).and_then(Plan::read).map_err(failed)?;
+    let plan = Settings::of_words(&words).and_then(Plan::read);
+    let plan = plan.map_err(|error| failed(error.to_string()))?;
     Ok((plan, "waxseal login".to_owned()))
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::keyservice::vault::auth::{Door, DoorSettings, Page, Visit};
+use crate::keyservice::vault::auth::{Door, DoorSettings, Page, SourceError, Visit};
 use crate::secret::{SecretText, reserve};
 
 /// The open door.
@@ -25,7 +25,7 @@ impl Callback {
     /// # Errors
     ///
     /// If the place is not of this machine, or taken.
-    pub fn open(settings: &DoorSettings) -> Result<Self, String> {
+    pub fn open(settings: &DoorSettings) -> Result<Self, SourceError> {
         let address = loopback(&settings.listen)?;
         let host = loopback(&settings.host)?;
         let port = settings.port;
@@ -47,13 +47,13 @@ impl Callback {
 const PATH: &str = "/oidc/callback";
 
 /// The address of a name that can only be this machine's.
-fn loopback(name: &str) -> Result<IpAddr, String> {
+fn loopback(name: &str) -> Result<IpAddr, SourceError> {
     if name == "localhost" {
         return Ok(Ipv4Addr::LOCALHOST.into());
     }
     let ip = name.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     ip.filter(IpAddr::is_loopback).ok_or_else(|| {
-        "the browser comes back to this machine only: localhost, 127.0.0.1 or ::1".to_owned()
+        "the browser comes back to this machine only: localhost, 127.0.0.1 or ::1".into()
     })
 }
 
@@ -66,7 +66,7 @@ impl Door for Callback {
         &self,
         patience: Duration,
         answer: &mut dyn FnMut(&Visit) -> Page,
-    ) -> Result<(), String> {
+    ) -> Result<(), SourceError> {
         let end = Instant::now() + patience;
         let mut guests: Vec<Guest> = Vec::new();
         while Instant::now() < end {
@@ -102,7 +102,7 @@ impl Door for Callback {
             thread::sleep(TICK);
         }
         let minutes = patience.as_secs() / 60;
-        Err(format!("the browser has not come back for {minutes} minutes"))
+        Err(format!("the browser has not come back for {minutes} minutes").into())
     }
 }
 
@@ -299,7 +299,7 @@ mod tests {
     fn nobody_is_waited_for_for_ever() {
         let (door, _) = open();
         let error = door.receive(Duration::ZERO, &mut |_| Page::Welcome).expect_err("nobody");
-        assert_eq!(error, "the browser has not come back for 0 minutes");
+        assert_eq!(error.to_string(), "the browser has not come back for 0 minutes");
     }
 
     #[test]

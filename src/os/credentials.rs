@@ -3,6 +3,7 @@
 //!
 //! Invariants: what is read is a secret from its first byte on; nothing is kept.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,14 +11,16 @@ use super::callback::Callback;
 use super::cloud::ThisMachine;
 use super::fs::ReadError;
 use crate::keyservice::vault::Request;
-use crate::keyservice::vault::auth::{Door, DoorSettings, Machine, Place, Places, Way, actions};
+use crate::keyservice::vault::auth::{
+    Door, DoorSettings, Machine, Place, Places, SourceError, Way, actions,
+};
 use crate::secret::{SecretText, Wiped};
 use crate::shown::Show;
 
 impl ThisMachine {
     /// Asks GitHub who this job is, with the bearer of the job. That server has nothing to do with Vault:
     /// neither its certificates nor its proxy count there.
-    fn actions(&self, audience: &str) -> Result<SecretText, String> {
+    fn actions(&self, audience: &str) -> Result<SecretText, SourceError> {
         let missing = "is not set: the job needs `permissions: id-token: write`";
         let variable =
             |name: &'static str| self.env().text(name).ok_or_else(|| format!("{name} {missing}"));
@@ -34,18 +37,19 @@ impl ThisMachine {
             body: None,
             timeout: Duration::from_secs(30),
         };
-        let problem = |error: String| format!("the identity token of GitHub Actions: {error}");
+        let problem =
+            |error: &dyn fmt::Display| format!("the identity token of GitHub Actions: {error}");
         let answer = self.fetch(Way::World, &request);
-        let answer = answer.map_err(|error| problem(error.to_string()))?;
-        actions::token(&answer).map_err(problem)
+        let answer = answer.map_err(|error| problem(&error))?;
+        Ok(actions::token(&answer).map_err(|error| problem(&error))?)
     }
 }
 
 impl Places for ThisMachine {
-    fn read(&self, place: &Place) -> Result<SecretText, String> {
+    fn read(&self, place: &Place) -> Result<SecretText, SourceError> {
         match place {
             Place::Here(text) => Ok(SecretText::new(text.clone())),
-            Place::Terminal => Err("there is nobody to ask".to_owned()),
+            Place::Terminal => Err("there is nobody to ask".into()),
             Place::Variable(name) => {
                 let value = self.env().named(name).ok_or_else(|| format!("{name} is not set"))?;
                 let text = value.into_string().map_err(|_| format!("{name} is not UTF-8"))?;
@@ -53,7 +57,7 @@ impl Places for ThisMachine {
             }
             Place::File(path) => match self.file(path)? {
                 Some(text) => Ok(SecretText::new(text.expose_secret().trim().to_owned())),
-                None => Err(format!("{}: {}", Path::new(path).shown(), ReadError::NotFound)),
+                None => Err(format!("{}: {}", Path::new(path).shown(), ReadError::NotFound).into()),
             },
             Place::Command(line) => self.command(line),
             Place::Actions(audience) => self.actions(audience),
@@ -64,7 +68,7 @@ impl Places for ThisMachine {
         Some(self)
     }
 
-    fn door(&self, settings: &DoorSettings) -> Result<Box<dyn Door>, String> {
+    fn door(&self, settings: &DoorSettings) -> Result<Box<dyn Door>, SourceError> {
         Ok(Box::new(Callback::open(settings)?))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::login::{Form, read};
 use super::place::{Place, Places};
-use super::settings::Settings;
+use super::settings::{PlanError, Settings};
 use super::{Desk, LoginError, wrapping};
 use crate::secret::SecretText;
 
@@ -20,12 +20,14 @@ pub struct AppRole {
 }
 
 impl AppRole {
-    pub(super) fn read(settings: &mut Settings) -> Result<Self, String> {
-        let role_id = settings.public("role_id").ok_or("approle needs role_id=…")?;
+    pub(super) fn read(settings: &mut Settings) -> Result<Self, PlanError> {
+        let role_id = settings.public("role_id");
+        let role_id = role_id.ok_or(PlanError::Incomplete("approle needs role_id=…"))?;
         let secret_id = settings.secret("secret_id")?;
         let wrapped_for = settings.text("wrapped_for");
         if wrapped_for.is_some() && secret_id.is_none() {
-            return Err("wrapped_for needs secret_id=…: where the wrapping token is".to_owned());
+            let needs = "wrapped_for needs secret_id=…: where the wrapping token is";
+            return Err(PlanError::Incomplete(needs));
         }
         let single_use = settings.flag("single_use")?;
         Ok(Self { role_id, secret_id, wrapped_for, single_use })

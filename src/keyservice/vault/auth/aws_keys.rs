@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::super::escape::escaped;
+use super::SourceError;
 use super::aws::Sts;
 use super::machine::{Machine, Question, Silence, Way, is_near, text_of};
 use crate::secret::SecretText;
@@ -33,7 +34,7 @@ pub fn find(
     machine: &dyn Machine,
     profile: Option<&str>,
     region: Option<&str>,
-) -> Result<AwsKeys, String> {
+) -> Result<AwsKeys, SourceError> {
     if profile.is_none()
         && let Some(keys) = of_environment(machine)?
     {
@@ -55,7 +56,7 @@ pub fn find(
     }
     Err("no credentials of AWS: neither in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, nor in a \
          profile, nor from a web identity, a container or an instance"
-        .to_owned())
+        .into())
 }
 
 /// The region that this machine is set to, if any.
@@ -63,7 +64,7 @@ pub fn find(
 /// # Errors
 ///
 /// If a file that should name it cannot be read.
-pub fn region(machine: &dyn Machine, profile: Option<&str>) -> Result<Option<String>, String> {
+pub fn region(machine: &dyn Machine, profile: Option<&str>) -> Result<Option<String>, SourceError> {
     let named = machine.variable("AWS_REGION").or_else(|| machine.variable("AWS_DEFAULT_REGION"));
     if named.is_some() {
         return Ok(named);
@@ -82,12 +83,12 @@ pub fn region(machine: &dyn Machine, profile: Option<&str>) -> Result<Option<Str
 /// # Errors
 ///
 /// If this is no instance of EC2.
-pub fn ec2_identity(machine: &dyn Machine) -> Result<SecretText, String> {
+pub fn ec2_identity(machine: &dyn Machine) -> Result<SecretText, SourceError> {
     let instance = Instance::reach(machine).ok_or("the metadata service of EC2 does not answer")?;
-    instance.get("dynamic/instance-identity/pkcs7").map_err(Silence::text)
+    instance.get("dynamic/instance-identity/pkcs7").map_err(|silence| silence.text().into())
 }
 
-fn of_environment(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
+fn of_environment(machine: &dyn Machine) -> Result<Option<AwsKeys>, SourceError> {
     let secret = |name| machine.variable(name).map(SecretText::new);
     match (machine.variable("AWS_ACCESS_KEY_ID"), secret("AWS_SECRET_ACCESS_KEY")) {
         (Some(id), Some(secret_key)) => {
@@ -95,8 +96,8 @@ fn of_environment(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
             Ok(Some(AwsKeys { id, secret: secret_key, token }))
         }
         (None, None) => Ok(None),
-        (Some(_), None) => Err("AWS_ACCESS_KEY_ID needs AWS_SECRET_ACCESS_KEY as well".to_owned()),
-        (None, Some(_)) => Err("AWS_SECRET_ACCESS_KEY needs AWS_ACCESS_KEY_ID as well".to_owned()),
+        (Some(_), None) => Err("AWS_ACCESS_KEY_ID needs AWS_SECRET_ACCESS_KEY as well".into()),
+        (None, Some(_)) => Err("AWS_SECRET_ACCESS_KEY needs AWS_ACCESS_KEY_ID as well".into()),
     }
 }
 
@@ -104,12 +105,12 @@ fn of_profile(
     machine: &dyn Machine,
     asked: Option<&str>,
     region: Option<&str>,
-) -> Result<Option<AwsKeys>, String> {
+) -> Result<Option<AwsKeys>, SourceError> {
     let named = asked.is_some() || machine.variable("AWS_PROFILE").is_some();
     let name = profile_name(machine, asked);
     match profiles::keys(machine, &name, region)? {
         None if named => {
-            Err(format!("profile {name}: no such profile, or it holds no credentials"))
+            Err(format!("profile {name}: no such profile, or it holds no credentials").into())
         }
         keys => Ok(keys),
     }
@@ -123,7 +124,7 @@ fn profile_name(machine: &dyn Machine, asked: Option<&str>) -> String {
 }
 
 /// The values of a profile; those of the file of credentials before those of the other.
-fn read_profile(machine: &dyn Machine, name: &str) -> Result<Values, String> {
+fn read_profile(machine: &dyn Machine, name: &str) -> Result<Values, SourceError> {
     let path = |variable, path: &str| machine.variable(variable).unwrap_or_else(|| path.to_owned());
     let credentials = path("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
     let config = path("AWS_CONFIG_FILE", "~/.aws/config");
@@ -166,7 +167,7 @@ struct WebIdentity {
 }
 
 impl WebIdentity {
-    fn keys(&self, machine: &dyn Machine, region: Option<&str>) -> Result<AwsKeys, String> {
+    fn keys(&self, machine: &dyn Machine, region: Option<&str>) -> Result<AwsKeys, SourceError> {
         let file = &self.file;
         let token = machine.file(file)?;
         let token = token.ok_or_else(|| format!("web identity: {file}: no such file"))?;
@@ -189,7 +190,7 @@ fn sts_keys(
     what: &str,
     body: &SecretText,
     mut headers: Vec<(&'static str, SecretText)>,
-) -> Result<AwsKeys, String> {
+) -> Result<AwsKeys, SourceError> {
     headers.push(("content-type", SecretText::new(FORM.to_owned())));
     let question = Question {
         way: Way::World,
@@ -206,25 +207,25 @@ fn sts_keys(
     };
     let parts = (part("AccessKeyId"), part("SecretAccessKey"), part("SessionToken"));
     let (Some(id), Some(secret), token @ Some(_)) = parts else {
-        return Err(format!("{what}: {} answers with no credentials", sts.host));
+        return Err(format!("{what}: {} answers with no credentials", sts.host).into());
     };
     Ok(AwsKeys { id: id.expose_secret().to_owned(), secret, token })
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn of_container(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
+fn of_container(machine: &dyn Machine) -> Result<Option<AwsKeys>, SourceError> {
     let relative = machine.variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     let url = match (relative, machine.variable("AWS_CONTAINER_CREDENTIALS_FULL_URI")) {
         (Some(path), _) if path.starts_with('/') => format!("http://169.254.170.2{path}"),
         (Some(_), _) => {
-            return Err("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI begins with no slash".to_owned());
+            return Err("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI begins with no slash".into());
         }
         (None, Some(url)) if is_near(&url, is_of_container) => url,
         (None, Some(_)) => {
             return Err("AWS_CONTAINER_CREDENTIALS_FULL_URI: neither https nor this machine's \
                         own service"
-                .to_owned());
+                .into());
         }
         (None, None) => return Ok(None),
     };
@@ -239,9 +240,7 @@ fn of_container(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
     let question =
         Question { way: Way::Link, method: "GET", url: &url, headers: &headers, body: None };
     let answer = question.ask(machine).map_err(|it| format!("container: {}", it.text()))?;
-    of_json(&answer, "Token")
-        .map(Some)
-        .ok_or_else(|| "container: no credentials are given".to_owned())
+    of_json(&answer, "Token").map(Some).ok_or_else(|| "container: no credentials are given".into())
 }
 
 /// Where the tools of AWS send a container's token, beside loopback.
@@ -250,9 +249,9 @@ fn is_of_container(ip: IpAddr) -> bool {
     known.iter().any(|known| known.parse() == Ok(ip))
 }
 
-fn of_instance(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
+fn of_instance(machine: &dyn Machine) -> Result<Option<AwsKeys>, SourceError> {
     let Some(instance) = Instance::reach(machine) else { return Ok(None) };
-    let error = |silence: Silence| format!("instance: {}", silence.text());
+    let error = |silence: Silence| SourceError::from(format!("instance: {}", silence.text()));
     let roles = match instance.get(ROLES) {
         Ok(roles) => roles,
         // An instance without a role.
@@ -264,9 +263,7 @@ fn of_instance(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
         return Ok(None);
     };
     let answer = instance.get(&format!("{ROLES}{}", escaped(role))).map_err(error)?;
-    of_json(&answer, "Token")
-        .map(Some)
-        .ok_or_else(|| "instance: no credentials are given".to_owned())
+    of_json(&answer, "Token").map(Some).ok_or_else(|| "instance: no credentials are given".into())
 }
 
 const ROLES: &str = "meta-data/iam/security-credentials/";

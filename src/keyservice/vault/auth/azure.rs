@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use super::super::escape::escaped;
-use super::machine::{Machine, Question, Way, is_near, text_of};
-use super::{Desk, LoginError, Session, body};
+use super::machine::{Machine, Question, Silence, Way, is_near, text_of};
+use super::{Desk, LoginError, Session, SourceError, body};
 use crate::secret::SecretText;
 
 /// A machine with a managed identity.
@@ -65,15 +65,14 @@ pub fn azure_token(
     machine: &dyn Machine,
     resource: &str,
     client_id: Option<&str>,
-) -> Result<SecretText, String> {
+) -> Result<SecretText, SourceError> {
     let client = client_id.map(|id| format!("&client_id={}", escaped(id))).unwrap_or_default();
     let own = (machine.variable("IDENTITY_ENDPOINT"), machine.variable("IDENTITY_HEADER"));
     let (url, header) = match own {
         // App Service and its like have a service of their own.
         (Some(endpoint), Some(_)) if !is_near(&endpoint, is_of_host) => {
             return Err(
-                "IDENTITY_ENDPOINT: neither https nor a service of this machine or its host"
-                    .to_owned(),
+                "IDENTITY_ENDPOINT: neither https nor a service of this machine or its host".into(),
             );
         }
         (Some(endpoint), Some(header)) => {
@@ -89,7 +88,7 @@ pub fn azure_token(
     let url = format!("{url}&resource={}{client}", escaped(resource));
     let answer = asked(machine, &url, header)?;
     text_of(&answer, &["access_token"])
-        .ok_or_else(|| "the metadata service of Azure answers with no token".to_owned())
+        .ok_or_else(|| "the metadata service of Azure answers with no token".into())
 }
 
 /// What this machine is called.
@@ -97,7 +96,7 @@ pub fn azure_token(
 /// # Errors
 ///
 /// If the metadata service does not say.
-pub fn azure_place(machine: &dyn Machine) -> Result<AzurePlace, String> {
+pub fn azure_place(machine: &dyn Machine) -> Result<AzurePlace, SourceError> {
     let url = format!("{METADATA}/instance?api-version=2021-02-01");
     let answer = asked(machine, &url, marked())?;
     let text = |name: &str| {
@@ -130,10 +129,11 @@ fn asked(
     machine: &dyn Machine,
     url: &str,
     header: (&'static str, SecretText),
-) -> Result<SecretText, String> {
+) -> Result<SecretText, SourceError> {
     let (way, method, body) = (Way::Link, "GET", None);
     let question = Question { way, method, url, headers: &[header], body };
-    question.ask(machine).map_err(|it| format!("the metadata service of Azure: {}", it.text()))
+    let problem = |it: Silence| format!("the metadata service of Azure: {}", it.text());
+    Ok(question.ask(machine).map_err(problem)?)
 }
 
 #[cfg(test)]
@@ -219,7 +219,7 @@ mod tests {
             let fake = Fake::new(|_| (200, r#"{"access_token":"ey.app"}"#).into());
             let fake =
                 fake.with_variables(&[("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", "h-1")]);
-            let error = azure_token(&*fake, RESOURCE, None).expect_err(endpoint);
+            let error = azure_token(&*fake, RESOURCE, None).expect_err(endpoint).to_string();
             assert!(error.starts_with("IDENTITY_ENDPOINT: ") && !error.contains("h-1"), "{error}");
             assert_eq!(fake.seen(), [""; 0]);
         }
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_machine_without_an_identity_is_told_so() {
         let fake = Fake::new(|_| (400, r#"{"error":"invalid_request"}"#).into());
-        let error = azure_token(&*fake, RESOURCE, None).expect_err("none");
+        let error = azure_token(&*fake, RESOURCE, None).expect_err("none").to_string();
         let place = "the metadata service of Azure: http://169.254.169.254";
         assert_eq!(error, format!("{place} answers with status 400"));
         let empty = Fake::new(|_| (200, "{}").into());

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::super::json::wipe;
 use super::super::{Answer, Request, TransportError};
+use super::SourceError;
 use crate::secret::SecretText;
 use crate::timestamp::Timestamp;
 
@@ -23,14 +24,14 @@ pub trait Machine: Send + Sync {
     /// # Errors
     ///
     /// If it cannot be read; says which file.
-    fn file(&self, path: &str) -> Result<Option<SecretText>, String>;
+    fn file(&self, path: &str) -> Result<Option<SecretText>, SourceError>;
 
     /// What a command prints, run without a shell, without the blanks around it.
     ///
     /// # Errors
     ///
     /// If it cannot be run, or fails; nothing of what it prints is in the error.
-    fn command(&self, line: &str) -> Result<SecretText, String>;
+    fn command(&self, line: &str) -> Result<SecretText, SourceError>;
 
     /// Asks a service that is no Vault server.
     ///

@@ -6,8 +6,8 @@
 
 use super::super::sigv4::{Unsigned, date};
 use super::{
-    AwsKeys, FORM, Machine, SecretText, Sts, WebIdentity, escaped, of_container, of_environment,
-    of_instance, of_json, read_profile, sts_keys,
+    AwsKeys, FORM, Machine, SecretText, SourceError, Sts, WebIdentity, escaped, of_container,
+    of_environment, of_instance, of_json, read_profile, sts_keys,
 };
 
 /// The credentials of a profile; `None`: it says nothing of any.
@@ -15,7 +15,7 @@ pub(super) fn keys(
     machine: &dyn Machine,
     name: &str,
     region: Option<&str>,
-) -> Result<Option<AwsKeys>, String> {
+) -> Result<Option<AwsKeys>, SourceError> {
     below(machine, name, region, &mut Vec::new())
 }
 
@@ -25,8 +25,8 @@ fn below(
     name: &str,
     region: Option<&str>,
     chain: &mut Vec<String>,
-) -> Result<Option<AwsKeys>, String> {
-    let problem = |text: &str| format!("profile {name}: {text}");
+) -> Result<Option<AwsKeys>, SourceError> {
+    let problem = |text: &str| SourceError::from(format!("profile {name}: {text}"));
     let mut values = read_profile(machine, name)?;
     let own = chain.last().is_some_and(|last| last == name);
     if chain.iter().any(|it| it == name) && !own {
@@ -57,7 +57,10 @@ fn below(
         let found = found.ok_or_else(|| problem("there are no credentials where it says"))?;
         let role =
             Role { arn: role, session: text("role_session_name"), external: text("external_id") };
-        return role.keys(machine, region, &found).map(Some).map_err(|text| problem(&text));
+        return role
+            .keys(machine, region, &found)
+            .map(Some)
+            .map_err(|error| problem(&error.to_string()));
     }
     if !values.contains_key("aws_access_key_id") {
         if let (Some(file), Some(role)) = (text("web_identity_token_file"), text("role_arn")) {
@@ -100,7 +103,7 @@ impl Role {
         machine: &dyn Machine,
         region: Option<&str>,
         own: &AwsKeys,
-    ) -> Result<AwsKeys, String> {
+    ) -> Result<AwsKeys, SourceError> {
         let sts = Sts::of(region)?;
         let session = self.session.as_deref().unwrap_or("waxseal");
         let mut body = format!(

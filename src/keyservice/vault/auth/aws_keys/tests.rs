@@ -12,7 +12,7 @@ fn alone() -> Arc<Fake> {
 /// The credentials that are found, on one line.
 #[track_caller]
 fn check(fake: &Arc<Fake>, profile: Option<&str>, expected: Result<&str, &str>) {
-    let found = find(&**fake, profile, None).map(|keys| {
+    let found = find(&**fake, profile, None).map_err(|error| error.to_string()).map(|keys| {
         let token = keys.token.as_ref().map_or("-", |token| token.expose_secret());
         format!("{} {} {token}", keys.id, keys.secret.expose_secret())
     });

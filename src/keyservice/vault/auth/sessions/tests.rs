@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{
     Address, ClientOptions, Person, Places, Plan, Sessions, TokenSource, Transport, Trust,
 };
-use crate::keyservice::vault::auth::{Place, Settings};
+use crate::keyservice::vault::auth::{Place, Settings, SourceError};
 use crate::keyservice::vault::{Answer, Request, TransportError, VaultToken};
 use crate::secret::SecretText;
 
@@ -61,7 +61,7 @@ impl Transport for Server {
 struct Anybody;
 
 impl Person for Anybody {
-    fn secret(&self, _: &str) -> Result<SecretText, String> {
+    fn secret(&self, _: &str) -> Result<SecretText, SourceError> {
         Ok(SecretText::new("hunter2".into()))
     }
 
@@ -71,7 +71,7 @@ impl Person for Anybody {
 }
 
 impl Places for Anybody {
-    fn read(&self, _: &Place) -> Result<SecretText, String> {
+    fn read(&self, _: &Place) -> Result<SecretText, SourceError> {
         Ok(SecretText::new("hunter2".into()))
     }
 }
