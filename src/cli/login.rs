@@ -63,28 +63,21 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
     let (reach, server) = reach(ctx, args.server.as_deref())?;
     let store = if args.print { None } else { Some(store(ctx)?) };
     let sessions = reach.sessions(plan, &origin, &ctx.env, ctx.out);
-    let session = sessions.login(&server).map_err(|error| {
+    let session = sessions.login_to_keep(&server).map_err(|error| {
         let (login, mount) = (sessions.plan().login.name(), &sessions.plan().mount);
         failed(format!("{login} at {server}, auth/{mount}: {error}"))
     })?;
     // A server's answer is not to be trusted with what a header takes.
     let token = VaultToken::new(&session.token).map_err(|error| failed(error.to_string()))?;
     let token = token.ok_or_else(|| failed("the server gave no token"))?;
-    let kept = match &store {
-        None => ctx.out.data(format!("{}\n", token.expose_secret()).as_bytes()),
+    // If it cannot be kept, it is taken back: nobody could use it any more.
+    match &store {
+        None => ctx.out.data(format!("{}\n", token.expose_secret()).as_bytes())?,
         Some(store) => store
             .store(&server, &session.token)
-            .map_err(|problem| Error::new(exit::CANNOT_WRITE, problem)),
-    };
-    if let Err(error) = kept {
-        // Nobody could use it any more.
-        let client = reach.client(Box::new(NoTokens));
-        let namespace = sessions.plan().namespace.clone();
-        let namespace = namespace.or_else(|| reach.settings.client.namespace.clone());
-        let mount = Mount { server, namespace, path: String::new() };
-        let _ = revoke(&Desk::new(&client, &mount), &session.token);
-        return Err(error);
+            .map_err(|problem| Error::new(exit::CANNOT_WRITE, problem))?,
     }
+    sessions.kept(&server);
     let Some(store) = store else { return Ok(exit::SUCCESS) };
     ctx.out.note(&told(&session, &server, &store));
     if let Some((name, _)) = of_variable(&ctx.env) {

@@ -72,14 +72,15 @@ impl Reach {
         Client::new(Box::new(Arc::clone(&self.transport)), tokens, trust.clone(), client.clone())
     }
 
-    /// The logins of a plan, which stands at `origin`.
+    /// The logins of a plan, which stands at `origin`. Also who interrupts the program has their tokens
+    /// taken back.
     pub(crate) fn sessions(
         &self,
         plan: Plan,
         origin: &str,
         env: &Arc<Env>,
         out: Output,
-    ) -> Sessions {
+    ) -> Arc<Sessions> {
         let VaultSettings { trust, client, tls, proxy, .. } = &self.settings;
         let transport = match plan.login.identity() {
             // A connection shows one certificate; the other stays out of it.
@@ -101,7 +102,16 @@ impl Reach {
             Box::new(machine),
             Box::new(user),
         );
-        sessions.with_mfa(second_factors(env))
+        let sessions = Arc::new(sessions.with_mfa(second_factors(env)));
+        let known = Arc::downgrade(&sessions);
+        interrupt::before_the_end(move |waits| {
+            if let Some(sessions) = known.upgrade() {
+                sessions.break_off(waits);
+                // It stays as it is until the process has ended.
+                std::mem::forget(sessions);
+            }
+        });
+        sessions
     }
 }
 
@@ -121,18 +131,7 @@ pub(crate) fn client(
         Some(_) => None,
         None => configured(env)?,
     };
-    let sessions = plan.map(|(plan, origin)| {
-        let sessions = Arc::new(reach.sessions(plan, &origin, env, out));
-        let known = Arc::downgrade(&sessions);
-        interrupt::before_the_end(move || {
-            if let Some(sessions) = known.upgrade() {
-                sessions.break_off();
-                // It stays as it is until the process has ended.
-                std::mem::forget(sessions);
-            }
-        });
-        sessions
-    });
+    let sessions = plan.map(|(plan, origin)| reach.sessions(plan, &origin, env, out));
     let bare = reach.client(Box::new(NoTokens));
     let client = reach.client(Box::new(Tokens::new(Arc::clone(env), sessions, bare)));
     Ok(client.asking(Box::new(Strangers::new(env, out))))

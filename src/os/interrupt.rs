@@ -28,11 +28,11 @@ pub fn postponed<T>(work: impl FnOnce() -> T) -> T {
     if let Ok(id) = registered {
         low_level::unregister(id);
     }
-    WAITS.store(outer, Ordering::SeqCst);
-    at_once.store(default, Ordering::SeqCst);
     if came.load(Ordering::SeqCst) && !outer && !THEIRS.load(Ordering::SeqCst) {
         end(SIGINT);
     }
+    WAITS.store(outer, Ordering::SeqCst);
+    at_once.store(default, Ordering::SeqCst);
     result
 }
 
@@ -42,8 +42,9 @@ pub fn stay_caught() {
     at_once().store(false, Ordering::SeqCst);
 }
 
-/// Has something done before an interrupt or a SIGTERM ends the program. It takes seconds at most.
-pub fn before_the_end(words: impl FnOnce() + Send + 'static) {
+/// Has something done before an interrupt or a SIGTERM ends the program. It takes seconds at most, and is
+/// told whether it may wait for others: not while the user is asked something, which nobody answers any more.
+pub fn before_the_end(words: impl FnOnce(bool) + Send + 'static) {
     WORDS.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(words));
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {
@@ -59,12 +60,14 @@ pub fn before_the_end(words: impl FnOnce() + Send + 'static) {
 pub fn last_words() {
     let mut all = WORDS.lock().unwrap_or_else(PoisonError::into_inner);
     for words in all.drain(..) {
-        words();
+        words(!WAITS.load(Ordering::SeqCst));
     }
 }
 
-static WORDS: Mutex<Vec<Box<dyn FnOnce() + Send>>> = Mutex::new(Vec::new());
-/// An interrupt waits.
+type Words = Box<dyn FnOnce(bool) + Send>;
+
+static WORDS: Mutex<Vec<Words>> = Mutex::new(Vec::new());
+/// An interrupt waits: the user is asked something.
 static WAITS: AtomicBool = AtomicBool::new(false);
 /// Signals are somebody else's.
 static THEIRS: AtomicBool = AtomicBool::new(false);

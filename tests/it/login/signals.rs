@@ -1,5 +1,6 @@
 //! A run that is interrupted takes its tokens back, and ends as the signal says.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -155,6 +156,27 @@ fn a_second_interrupt_waits_for_no_server() {
         status.is_some()
     });
     assert_eq!(status.and_then(|it| it.signal()), Some(2));
+}
+
+#[test]
+fn a_token_that_is_not_kept_yet_is_taken_back() {
+    let Some(site) = Site::new("userpass") else { return };
+    let sandbox = anna(&site);
+    // It has the token, and is not ready as long as its folder is there.
+    let helper = sandbox.path("helper");
+    let script = "#!/bin/sh\ncat > had; mv had has; while [ -e has ]; do sleep 0.1; done\n";
+    std::fs::write(&helper, script).expect("written");
+    std::fs::set_permissions(&helper, PermissionsExt::from_mode(0o755)).expect("mode");
+    sandbox.write("bao.hcl", &format!("token_helper = \"{}\"\n", helper.display()));
+    let mut command = sandbox.command(env!("CARGO_BIN_EXE_waxseal"));
+    command.arg("login").env("VAULT_CONFIG_PATH", "bao.hcl").stdin(Stdio::null());
+    let mut child = command.spawn().expect("started");
+    until("the token helper", || sandbox.path("has").exists());
+    send(&child, Signal::TERM);
+    assert_eq!(child.wait().expect("ended").signal(), Some(15));
+    let token = token_of(&site);
+    assert_eq!(sandbox.read("has"), token);
+    assert!(!site.knows(&token), "it was taken back");
 }
 
 #[test]

@@ -205,6 +205,11 @@ impl Login {
         matches!(self, Self::AppRole(role) if role.secret_id.is_some())
     }
 
+    /// Whether somebody has to do something elsewhere before the server answers.
+    pub(super) fn waits_for_person(&self) -> bool {
+        matches!(self, Self::Vouched(vouched) if vouched.waits_for_person())
+    }
+
     /// The certificate and key that connections of this login show, if it has its own.
     #[must_use]
     pub fn identity(&self) -> Option<&(String, String)> {

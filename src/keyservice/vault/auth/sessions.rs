@@ -110,12 +110,27 @@ impl Sessions {
         &self.plan
     }
 
-    /// Logs in, for somebody who keeps the token: it is not revoked.
+    /// Logs in, for somebody who keeps the token: until [`Sessions::kept`] it is one of a run.
     ///
     /// # Errors
     ///
     /// As [`super::Login::login`].
-    pub fn login(&self, server: &Address) -> Result<Session, LoginError> {
+    pub fn login_to_keep(&self, server: &Address) -> Result<Session, LoginError> {
+        let at = self.server(server);
+        let mut at = locked(&at);
+        let session = self.login(server)?;
+        if !session.batch {
+            at.replaced.push(SecretText::new(session.token.expose_secret().to_owned()));
+        }
+        Ok(session)
+    }
+
+    /// The tokens of a server are somebody's who keeps them: they are not revoked.
+    pub fn kept(&self, server: &Address) {
+        locked(&self.server(server)).replaced.clear();
+    }
+
+    fn login(&self, server: &Address) -> Result<Session, LoginError> {
         let mount = self.mount(server);
         let desk = Desk::new(&self.client, &mount);
         let desk = desk.with_person(&*self.person).with_mfa(&self.mfa);
@@ -286,10 +301,12 @@ impl Sessions {
         }
     }
 
-    /// As [`Sessions::end`], of a program that is interrupted while others work: a login under way is
-    /// waited for, for a moment; then whoever wants a token waits for the end of the program.
-    pub fn break_off(&self) {
-        let end = self.client.now() + UNDER_WAY;
+    /// As [`Sessions::end`], of a program that is interrupted while others work: if `waits`, a login under
+    /// way is waited for, for a moment; then whoever wants a token waits for the end of the program.
+    pub fn break_off(&self, waits: bool) {
+        // Nobody agrees to a login on a phone that they have just broken off.
+        let waits = waits && !self.plan.login.waits_for_person();
+        let end = self.client.now() + if waits { UNDER_WAY } else { Duration::ZERO };
         let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut busy: Vec<_> = servers.iter().collect();
         loop {

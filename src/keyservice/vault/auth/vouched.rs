@@ -202,6 +202,11 @@ impl Vouched {
         }
     }
 
+    /// Whether somebody is waited for, before a browser or a phone.
+    pub(super) fn waits_for_person(&self) -> bool {
+        matches!(self, Self::Okta { .. } | Self::Oidc { .. } | Self::Saml(_))
+    }
+
     /// Whether a second login of a run needs nobody.
     pub(super) fn can_repeat(&self) -> bool {
         match self {

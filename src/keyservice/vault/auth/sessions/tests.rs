@@ -171,7 +171,7 @@ fn who_is_interrupted_takes_tokens_back_and_nobody_gets_another() {
     let sessions = Arc::new(sessions(&server, "env:P"));
     server.gives("one", 90);
     check(&sessions, "one");
-    sessions.break_off();
+    sessions.break_off(true);
     assert_eq!(server.asked(), ["me -", "revoke-self one"]);
     let (said, heard) = std::sync::mpsc::channel();
     let late = Arc::clone(&sessions);
@@ -180,6 +180,18 @@ fn who_is_interrupted_takes_tokens_back_and_nobody_gets_another() {
     assert!(heard.recv_timeout(Duration::from_millis(50)).is_err());
     assert_eq!(server.asked(), [""; 0]);
     std::mem::forget(sessions);
+}
+
+#[test]
+fn who_is_interrupted_while_they_are_asked_is_not_waited_for() {
+    let server = Arc::new(Server::default());
+    let sessions = sessions(&server, "terminal");
+    let asking = sessions.server(&address());
+    let asking = asking.lock().expect("no panic");
+    // On this clock it would wait for ever.
+    sessions.break_off(false);
+    assert_eq!(server.asked(), [""; 0]);
+    std::mem::forget((asking, sessions));
 }
 
 #[test]
