@@ -63,33 +63,29 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
     let (reach, server) = reach(ctx, args.server.as_deref())?;
     let store = if args.print { None } else { Some(store(ctx)?) };
     let sessions = reach.sessions(plan, &origin, &ctx.env, ctx.out);
-    let session = sessions.login(&server).map_err(|error| {
+    let session = sessions.login_to_keep(&server).map_err(|error| {
         let (login, mount) = (sessions.plan().login.name(), &sessions.plan().mount);
         failed(format!("{login} at {server}, auth/{mount}: {error}"))
     })?;
     // A server's answer is not to be trusted with what a header takes.
     let token = VaultToken::new(&session.token).map_err(|error| failed(error.to_string()))?;
     let token = token.ok_or_else(|| failed("the server gave no token"))?;
-    let Some(store) = store else {
-        ctx.out.data(format!("{}\n", token.expose_secret()).as_bytes())?;
-        return Ok(exit::SUCCESS);
-    };
-    if let Err(problem) = store.store(&server, &session.token) {
-        // Nobody could use it any more.
-        let client = reach.client(Box::new(NoTokens));
-        let namespace = sessions.plan().namespace.clone();
-        let namespace = namespace.or_else(|| reach.settings.client.namespace.clone());
-        let mount = Mount { server, namespace, path: String::new() };
-        let revoked = revoke(&Desk::new(&client, &mount), &session.token);
-        let error = Error::new(exit::CANNOT_WRITE, problem);
-        return Err(match revoked {
-            Ok(()) => error,
-            Err(problem) => error.hint(format!(
-                "the server did not take the token back, which lives {}: {problem}",
-                session.lease.map_or_else(|| "for ever".to_owned(), lifetime)
-            )),
-        });
+    // If it cannot be kept, it is taken back: nobody could use it any more.
+    match &store {
+        None => ctx.out.data(format!("{}\n", token.expose_secret()).as_bytes())?,
+        Some(store) => store.store(&server, &session.token).map_err(|problem| {
+            let error = Error::new(exit::CANNOT_WRITE, problem);
+            match sessions.give_back(&server, &session) {
+                Ok(()) => error,
+                Err(problem) => error.hint(format!(
+                    "the server did not take the token back, which lives {}: {problem}",
+                    session.lease.map_or_else(|| "for ever".to_owned(), lifetime)
+                )),
+            }
+        })?,
     }
+    sessions.kept(&server);
+    let Some(store) = store else { return Ok(exit::SUCCESS) };
     ctx.out.note(&told(&session, &server, &store));
     if let Some((name, _)) = of_variable(&ctx.env) {
         ctx.out.note(&format!("{name} is set, and counts before it"));
@@ -114,7 +110,8 @@ fn plan(ctx: &Ctx, args: &LoginArgs) -> Result<(Plan, String), Error> {
     {
         words.extend(value.iter().map(|value| format!("{key}={value}")));
     }
-    let plan = Settings::of_words(&words).and_then(Plan::read).map_err(failed)?;
+    let plan = Settings::of_words(&words).and_then(Plan::read);
+    let plan = plan.map_err(|error| failed(error.to_string()))?;
     Ok((plan, "waxseal login".to_owned()))
 }
 

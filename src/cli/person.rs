@@ -1,7 +1,7 @@
 //! Whoever logs in, at the terminal of this process.
 
 use super::output::Output;
-use crate::keyservice::vault::auth::Person;
+use crate::keyservice::vault::auth::{Person, SourceError};
 use crate::os::browser;
 use crate::os::env::Env;
 use crate::os::tty;
@@ -15,10 +15,9 @@ pub(crate) struct User {
 }
 
 impl Person for User {
-    fn secret(&self, prompt: &str) -> Result<SecretText, String> {
+    fn secret(&self, prompt: &str) -> Result<SecretText, SourceError> {
         tty::secret(prompt).ok_or_else(|| {
-            "there is no terminal to ask at: name a file, a variable or a command instead"
-                .to_owned()
+            "there is no terminal to ask at: name a file, a variable or a command instead".into()
         })
     }
 

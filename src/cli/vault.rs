@@ -12,9 +12,10 @@ use crate::keyservice::vault::settings::{Identity, MFA, NAMESPACE, Tls, VaultSet
 use crate::keyservice::vault::{Address, Client, TokenSource, Transport, VaultKeys};
 use crate::keyservice::{Crew, KeyError, KeyService};
 use crate::os::auto_auth::configured;
-use crate::os::credentials::Machine;
+use crate::os::cloud::ThisMachine;
 use crate::os::env::Env;
 use crate::os::http::Http;
+use crate::os::interrupt;
 use crate::os::vault_token::{Tokens, of_variable};
 use crate::secret::{DataKey, SecretText};
 
@@ -71,14 +72,15 @@ impl Reach {
         Client::new(Box::new(Arc::clone(&self.transport)), tokens, trust.clone(), client.clone())
     }
 
-    /// The logins of a plan, which stands at `origin`.
+    /// The logins of a plan, which stands at `origin`. Also who interrupts the program has their tokens
+    /// taken back.
     pub(crate) fn sessions(
         &self,
         plan: Plan,
         origin: &str,
         env: &Arc<Env>,
         out: Output,
-    ) -> Sessions {
+    ) -> Arc<Sessions> {
         let VaultSettings { trust, client, tls, proxy, .. } = &self.settings;
         let transport = match plan.login.identity() {
             // A connection shows one certificate; the other stays out of it.
@@ -89,7 +91,8 @@ impl Reach {
             }
             None => Arc::clone(&self.transport),
         };
-        let (machine, user) = (Machine::new(Arc::clone(env)), User { env: Arc::clone(env), out });
+        let machine = ThisMachine::new(Arc::clone(env));
+        let user = User { env: Arc::clone(env), out };
         let sessions = Sessions::new(
             plan,
             origin,
@@ -99,7 +102,16 @@ impl Reach {
             Box::new(machine),
             Box::new(user),
         );
-        sessions.with_mfa(second_factors(env))
+        let sessions = Arc::new(sessions.with_mfa(second_factors(env)));
+        let known = Arc::downgrade(&sessions);
+        interrupt::before_the_end(move |waits| {
+            if let Some(sessions) = known.upgrade() {
+                sessions.break_off(waits);
+                // It stays as it is until the process has ended.
+                std::mem::forget(sessions);
+            }
+        });
+        sessions
     }
 }
 

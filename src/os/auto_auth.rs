@@ -49,11 +49,13 @@ const VARIABLE: &str = "WAXSEAL_VAULT_AUTH";
 
 /// `METHOD key=value …`, with the quotes of a shell.
 fn of_line(line: &str) -> Result<Settings, String> {
-    Settings::of_words(&shlex::split(line).ok_or("its quotes do not match")?)
+    let words = shlex::split(line).ok_or("its quotes do not match")?;
+    Settings::of_words(&words).map_err(|error| error.to_string())
 }
 
 fn plan(settings: Result<Settings, String>, origin: String) -> Result<(Plan, String), String> {
-    match settings.and_then(Plan::read) {
+    let plan = |settings| Plan::read(settings).map_err(|error| error.to_string());
+    match settings.and_then(plan) {
         Ok(plan) => Ok((plan, origin)),
         Err(problem) => Err(format!("{origin}: {problem}")),
     }

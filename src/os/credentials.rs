@@ -1,41 +1,29 @@
-//! Credentials of this machine, read when a login needs them.
+//! Where this machine keeps credentials: files, variables, commands, a job's own service; read when a login
+//! needs them.
 //!
 //! Invariants: what is read is a secret from its first byte on; nothing is kept.
 
+use std::fmt;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::callback::Callback;
 use super::cloud::ThisMachine;
-use super::env::Env;
 use super::fs::ReadError;
 use crate::keyservice::vault::Request;
-use crate::keyservice::vault::auth::{self, Door, DoorSettings, Place, Places, Way, actions};
+use crate::keyservice::vault::auth::{
+    Door, DoorSettings, Machine, Place, Places, SourceError, Way, actions,
+};
 use crate::secret::{SecretText, Wiped};
 use crate::shown::Show;
 
-/// What is kept in files, variables, and by commands.
-pub struct Machine {
-    env: Arc<Env>,
-    this: ThisMachine,
-}
-
-impl Machine {
-    /// That of this process.
-    #[must_use]
-    pub fn new(env: Arc<Env>) -> Self {
-        let this = ThisMachine::new(Arc::clone(&env));
-        Self { env, this }
-    }
-
+impl ThisMachine {
     /// Asks GitHub who this job is, with the bearer of the job. That server has nothing to do with Vault:
     /// neither its certificates nor its proxy count there.
-    fn actions(&self, audience: &str) -> Result<SecretText, String> {
+    fn actions(&self, audience: &str) -> Result<SecretText, SourceError> {
         let missing = "is not set: the job needs `permissions: id-token: write`";
         let variable =
-            |name: &'static str| self.env.text(name).ok_or_else(|| format!("{name} {missing}"));
+            |name: &'static str| self.env().text(name).ok_or_else(|| format!("{name} {missing}"));
         let base = variable("ACTIONS_ID_TOKEN_REQUEST_URL")?;
         let bearer = SecretText::new(variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?);
         let bearer = SecretText::new(format!("bearer {}", bearer.expose_secret()));
@@ -49,37 +37,38 @@ impl Machine {
             body: None,
             timeout: Duration::from_secs(30),
         };
-        let problem = |error: String| format!("the identity token of GitHub Actions: {error}");
-        let answer = auth::Machine::fetch(&self.this, Way::World, &request);
-        let answer = answer.map_err(|error| problem(error.to_string()))?;
-        actions::token(&answer).map_err(problem)
+        let problem =
+            |error: &dyn fmt::Display| format!("the identity token of GitHub Actions: {error}");
+        let answer = self.fetch(Way::World, &request);
+        let answer = answer.map_err(|error| problem(&error))?;
+        Ok(actions::token(&answer).map_err(|error| problem(&error))?)
     }
 }
 
-impl Places for Machine {
-    fn read(&self, place: &Place) -> Result<SecretText, String> {
+impl Places for ThisMachine {
+    fn read(&self, place: &Place) -> Result<SecretText, SourceError> {
         match place {
             Place::Here(text) => Ok(SecretText::new(text.clone())),
-            Place::Terminal => Err("there is nobody to ask".to_owned()),
+            Place::Terminal => Err("there is nobody to ask".into()),
             Place::Variable(name) => {
-                let value = self.env.named(name).ok_or_else(|| format!("{name} is not set"))?;
+                let value = self.env().named(name).ok_or_else(|| format!("{name} is not set"))?;
                 let text = value.into_string().map_err(|_| format!("{name} is not UTF-8"))?;
                 Ok(trimmed(text))
             }
-            Place::File(path) => match auth::Machine::file(&self.this, path)? {
+            Place::File(path) => match self.file(path)? {
                 Some(text) => Ok(SecretText::new(text.expose_secret().trim().to_owned())),
-                None => Err(format!("{}: {}", Path::new(path).shown(), ReadError::NotFound)),
+                None => Err(format!("{}: {}", Path::new(path).shown(), ReadError::NotFound).into()),
             },
-            Place::Command(line) => run(line),
+            Place::Command(line) => self.command(line),
             Place::Actions(audience) => self.actions(audience),
         }
     }
 
-    fn machine(&self) -> Option<&dyn auth::Machine> {
-        Some(&self.this)
+    fn machine(&self) -> Option<&dyn Machine> {
+        Some(self)
     }
 
-    fn door(&self, settings: &DoorSettings) -> Result<Box<dyn Door>, String> {
+    fn door(&self, settings: &DoorSettings) -> Result<Box<dyn Door>, SourceError> {
         Ok(Box::new(Callback::open(settings)?))
     }
 }
@@ -87,26 +76,4 @@ impl Places for Machine {
 fn trimmed(text: String) -> SecretText {
     let text = Wiped::from(text);
     SecretText::new(text.trim().to_owned())
-}
-
-fn text(bytes: &[u8]) -> Option<SecretText> {
-    Some(SecretText::new(std::str::from_utf8(bytes).ok()?.trim().to_owned()))
-}
-
-/// What a command prints, run without a shell. It may ask the user, and tell why it fails.
-fn run(line: &str) -> Result<SecretText, String> {
-    let words = shlex::split(line).ok_or("command: its quotes do not match")?;
-    let (program, arguments) = words.split_first().ok_or("command: it is empty")?;
-    let shown = Path::new(program).shown();
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::inherit())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("{shown} cannot be run: {error}"))?;
-    let printed = Wiped::from(output.stdout);
-    if !output.status.success() {
-        return Err(format!("{shown} failed: {}", output.status));
-    }
-    text(&printed).ok_or_else(|| format!("{shown} printed something that is not UTF-8"))
 }

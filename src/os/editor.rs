@@ -248,6 +248,7 @@ fn watch(
                 signal == SIGINT && editing.load(Ordering::SeqCst) && is_terminal(Stream::Input);
             if !for_editor {
                 let _ = fs::remove_dir_all(&*directory);
+                interrupt::last_words();
                 on_signal(signal);
             }
         }

@@ -1,36 +1,116 @@
-//! Ctrl-C while the terminal is in another mode.
+//! Signals that end the program, and what has to be done before.
 //!
-//! Invariant: whoever changes the terminal gets to change it back before an interrupt ends the
-//! program; at all other times an interrupt ends it at once, unless [`stay_caught`] was called.
+//! Invariants: whoever changes the terminal gets to change it back before an interrupt ends the program;
+//! what [`before_the_end`] was given is done before a signal ends it, and a second signal does not wait for
+//! that; at all other times a signal ends it at once, unless [`stay_caught`] was called. A signal that the
+//! program was started to ignore is not caught for last words.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
+
+use super::fs::read;
 
 /// Does something during which an interrupt must wait; if one came, it ends the program afterwards.
 pub fn postponed<T>(work: impl FnOnce() -> T) -> T {
     let at_once = at_once();
-    let before = at_once.swap(false, Ordering::SeqCst);
+    let default = at_once.swap(false, Ordering::SeqCst);
+    let outer = WAITS.swap(true, Ordering::SeqCst);
     let came = Arc::new(AtomicBool::new(false));
     let registered = flag::register(SIGINT, Arc::clone(&came));
     let result = work();
     if let Ok(id) = registered {
         low_level::unregister(id);
     }
-    at_once.store(before, Ordering::SeqCst);
-    if before && came.load(Ordering::SeqCst) {
-        // It does not fail for this signal.
-        let _ = low_level::emulate_default_handler(SIGINT);
+    if came.load(Ordering::SeqCst) && !outer && !THEIRS.load(Ordering::SeqCst) {
+        end(SIGINT);
     }
+    WAITS.store(outer, Ordering::SeqCst);
+    at_once.store(default, Ordering::SeqCst);
     result
 }
 
-/// From now on interrupts are somebody else's to handle.
+/// From now on signals are somebody else's to handle, who calls [`last_words`] before the end.
 pub fn stay_caught() {
+    THEIRS.store(true, Ordering::SeqCst);
     at_once().store(false, Ordering::SeqCst);
+}
+
+/// Has something done before an interrupt or a SIGTERM ends the program. It takes seconds at most, and is
+/// told whether it may wait for others: not while the user is asked something, which nobody answers any more.
+pub fn before_the_end(words: impl FnOnce(bool) + Send + 'static) {
+    WORDS.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(words));
+    static WATCH: Once = Once::new();
+    WATCH.call_once(|| {
+        let caught = [SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal));
+        // Without it the default stays: the end comes at once.
+        let Ok(signals) = Signals::new(caught) else { return };
+        at_once().store(false, Ordering::SeqCst);
+        thread::spawn(move || watch(signals));
+    });
+}
+
+/// Does what is to be done before the end. Who comes second waits until the first is ready.
+pub fn last_words() {
+    let mut all = WORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    for words in all.drain(..) {
+        words(!WAITS.load(Ordering::SeqCst));
+    }
+}
+
+type Words = Box<dyn FnOnce(bool) + Send>;
+
+static WORDS: Mutex<Vec<Words>> = Mutex::new(Vec::new());
+/// An interrupt waits: the user is asked something.
+static WAITS: AtomicBool = AtomicBool::new(false);
+/// Signals are somebody else's.
+static THEIRS: AtomicBool = AtomicBool::new(false);
+
+/// `timeout` sends its signal to a program and then to its group, which is no second wish.
+const TWICE: Duration = Duration::from_millis(300);
+
+fn watch(mut signals: Signals) {
+    let mut first: Option<Instant> = None;
+    for signal in signals.forever() {
+        let waits = signal == SIGINT && WAITS.load(Ordering::SeqCst);
+        if waits || THEIRS.load(Ordering::SeqCst) {
+            continue;
+        }
+        match first {
+            None => {
+                first = Some(Instant::now());
+                thread::spawn(move || end(signal));
+            }
+            Some(first) if first.elapsed() < TWICE => {}
+            Some(_) => die(signal),
+        }
+    }
+}
+
+fn end(signal: i32) {
+    last_words();
+    die(signal);
+}
+
+/// As if the signal had never been caught.
+fn die(signal: i32) {
+    // It does not fail for these signals.
+    let _ = low_level::emulate_default_handler(signal);
+}
+
+/// Whether whoever started the program had it ignore a signal, as a shell does for what it runs behind it
+/// (Linux: a bit for each signal; elsewhere it is not known).
+fn is_ignored(signal: i32) -> bool {
+    let status = read(Path::new("/proc/self/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    bits.is_some_and(|bits| bits >> (signal - 1) & 1 == 1)
 }
 
 /// Whether an interrupt ends the program at once. Once a signal is caught its default is lost, so

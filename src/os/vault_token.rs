@@ -18,7 +18,7 @@ use crate::secret::SecretText;
 /// first. What was configured counts before what was left by an earlier login.
 pub struct Tokens {
     env: Arc<Env>,
-    sessions: Option<Sessions>,
+    sessions: Option<Arc<Sessions>>,
     /// Opens wrapped tokens.
     bare: Client,
     /// What was found for each server, and where. A helper may know another token for each.
@@ -54,7 +54,7 @@ pub fn of_variable(env: &Env) -> Option<(&'static str, SecretText)> {
 impl Tokens {
     /// Those of this environment; `sessions`, if a login is configured. `bare` has no tokens itself.
     #[must_use]
-    pub fn new(env: Arc<Env>, sessions: Option<Sessions>, bare: Client) -> Self {
+    pub fn new(env: Arc<Env>, sessions: Option<Arc<Sessions>>, bare: Client) -> Self {
         let (found, opened) = (Mutex::default(), Mutex::default());
         Self { env, sessions, bare, found, opened }
     }
@@ -107,6 +107,15 @@ impl Tokens {
         let found = looked.get(server).and_then(|it| it.found.as_ref());
         let Some(Found { token, origin }) = found else { return Ok(None) };
         VaultToken::new(token).map_err(|error| format!("{origin}: {error}"))
+    }
+}
+
+impl Drop for Tokens {
+    fn drop(&mut self) {
+        // Whoever else knows of the sessions may be taking tokens back at this moment: that is waited for.
+        if let Some(sessions) = &self.sessions {
+            sessions.end();
+        }
     }
 }
 

@@ -431,7 +431,7 @@ fn places_that_hold_no_token_are_named() {
 
         a wrapped token
         error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  DIR/home/token: wrapping token is not valid or does not exist (400): if nobody of yours has opened it, somebody else has read what was inside
+          SERVER/v1/MOUNT/keys/a  DIR/home/token: wrapping token is not valid or does not exist (400): it was opened before, has expired, or never was a wrapping token: if nobody of yours has opened it, somebody else has read what was inside; have that revoked, and another made
 
         another's token
         error: a.yaml: cannot recover the data key

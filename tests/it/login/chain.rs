@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use serde_json::json;
 
@@ -129,6 +130,32 @@ fn a_configuration_that_the_user_names_is_read_or_told() {
         leave(&sandbox);
         sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
     }
+}
+
+#[test]
+fn a_token_that_nobody_reads_is_taken_back() {
+    let Some(site) = Site::new("approle") else { return };
+    let (id, secret) = role(&site, json!({}));
+    let (id, mount) = (format!("role_id={id}"), format!("--mount={}", site.auth));
+    let words = ["login", "approle", &id, "secret_id=env:SECRET", &mount];
+    let gone = |from: usize| {
+        assert_eq!(site.asked(from), ["POST auth/M/login", "POST auth/token/revoke-self"]);
+        let requests = site.server.requests();
+        let token = requests[from + 1].header("x-vault-token").expect("a token");
+        assert!(!site.knows(token), "it was taken back");
+    };
+    let sandbox = site.anybody().with("SECRET", &secret).with("VAULT_TOKEN_PATH", "no/such/file");
+    let said = sandbox.run(&words).fails(3);
+    assert!(said.contains("no/such/file"), "{said}");
+    gone(0);
+    // Nobody reads what is printed.
+    let from = site.server.requests().len();
+    let mut command = sandbox.command(env!("CARGO_BIN_EXE_waxseal"));
+    let mut child =
+        command.args(words).arg("--print").stdout(Stdio::piped()).spawn().expect("started");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+    gone(from);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{Answer, Script, Site, end, flat};
 
 /// A user with a second factor: the path of the engine that tells the code of the moment, and the name of
 /// the method.
-fn guarded(site: &Site) -> (String, String) {
+pub(super) fn guarded(site: &Site) -> (String, String) {
     let (bao, unique) = (site.bao, &site.auth);
     site.set("users/anna", json!({ "password": "hunter2", "token_policies": site.policy }));
     let auth = bao.ask("GET", &format!("sys/auth/{unique}"), None);
@@ -30,7 +30,7 @@ fn guarded(site: &Site) -> (String, String) {
     (format!("{codes}/code/anna"), method.as_str().expect("an id").to_owned())
 }
 
-fn code(site: &Site, path: &str) -> String {
+pub(super) fn code(site: &Site, path: &str) -> String {
     let code = site.bao.ask("GET", path, None);
     code["data"]["code"].as_str().expect("a code").to_owned()
 }

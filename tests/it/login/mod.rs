@@ -8,8 +8,13 @@ mod cloud;
 mod factors;
 mod inline;
 mod leases;
+mod lifetimes;
 mod passwords;
+mod scripted;
+mod signals;
 mod signed;
+mod single_use;
+mod vals;
 mod wrapped;
 
 use serde_json::{Value, json};

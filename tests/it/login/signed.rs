@@ -96,7 +96,7 @@ fn a_job_of_github_actions_gets_its_token_with_its_own_bearer() {
 }
 
 /// The token of a pod, which only the cluster can check.
-fn service_account(id: &str) -> String {
+pub(super) fn service_account(id: &str) -> String {
     let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let head = json!({ "alg": "RS256", "typ": "JWT" });
     let claims = json!({
@@ -109,9 +109,8 @@ fn service_account(id: &str) -> String {
     format!("{}.{}.{}", part(&head), part(&claims), URL_SAFE_NO_PAD.encode([7; 256]))
 }
 
-#[test]
-fn a_pod_logs_in_with_the_token_of_its_service_account() {
-    let Some(site) = Site::new("kubernetes") else { return };
+/// A cluster that knows the tokens of `app`, and a role for those who have one.
+pub(super) fn cluster(site: &Site) -> Script {
     let cluster = Script::start(|request| {
         let asked = request.json();
         let known = id_of(&asked) == "good";
@@ -141,6 +140,13 @@ fn a_pod_logs_in_with_the_token_of_its_service_account() {
         "audience": "vault", "token_policies": site.policy,
     });
     site.set("role/app", role);
+    cluster
+}
+
+#[test]
+fn a_pod_logs_in_with_the_token_of_its_service_account() {
+    let Some(site) = Site::new("kubernetes") else { return };
+    let cluster = cluster(&site);
     let sandbox = site.user("kubernetes role=app jwt=file:token");
     sandbox.write("token", &service_account("good"));
     site.works(&sandbox, "POST auth/M/login");

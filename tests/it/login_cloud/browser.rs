@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
-use waxseal::keyservice::vault::auth::Person;
+use waxseal::keyservice::vault::auth::{Person, SourceError};
 use waxseal::secret::SecretText;
 
 use crate::openbao::{Response, send};
@@ -44,8 +44,8 @@ impl Someone {
 }
 
 impl Person for Someone {
-    fn secret(&self, _: &str) -> Result<SecretText, String> {
-        Err("nobody is asked".to_owned())
+    fn secret(&self, _: &str) -> Result<SecretText, SourceError> {
+        Err("nobody is asked".into())
     }
 
     fn tell(&self, line: &str) {

@@ -63,7 +63,7 @@ fn a_machine_of_google_gets_its_token_and_follows_nobody_elsewhere() {
     let address = moved.address();
     let host = address.trim_start_matches("http://");
     let error = gce_token(&machine(&[("GCE_METADATA_HOST", host)]), "dev", None).map(|_| ());
-    assert!(error.expect_err("no redirect").ends_with("answers with status 302"));
+    assert!(error.expect_err("no redirect").to_string().ends_with("answers with status 302"));
     assert_eq!(script.requests().len(), 1);
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::SourceError;
 use crate::keyservice::vault::escape::escaped;
 use crate::keyservice::vault::{Answer, envelope};
 use crate::secret::SecretText;
@@ -18,11 +19,11 @@ pub fn url(base: &str, audience: &str) -> String {
 /// # Errors
 ///
 /// If there is none; says what came instead, which is no secret.
-pub fn token(answer: &Answer) -> Result<SecretText, String> {
+pub fn token(answer: &Answer) -> Result<SecretText, SourceError> {
     let mut value = envelope::read(answer).map_err(|refusal| refusal.to_string())?;
     match value.get_mut("value").map(Value::take) {
         Some(Value::String(token)) => Ok(SecretText::new(token)),
-        _ => Err("the answer holds no token".to_owned()),
+        _ => Err("the answer holds no token".into()),
     }
 }
 

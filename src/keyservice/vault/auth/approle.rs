@@ -2,7 +2,7 @@
 
 use super::login::{Form, read};
 use super::place::{Place, Places};
-use super::settings::Settings;
+use super::settings::{PlanError, Settings};
 use super::{Desk, LoginError, wrapping};
 use crate::secret::SecretText;
 
@@ -15,17 +15,27 @@ pub struct AppRole {
     pub secret_id: Option<Place>,
     /// The name of the role, if what is kept is a wrapping token with the secret id inside.
     pub wrapped_for: Option<String>,
+    /// The secret id is good for one login.
+    pub single_use: bool,
 }
 
 impl AppRole {
-    pub(super) fn read(settings: &mut Settings) -> Result<Self, String> {
-        let role_id = settings.public("role_id").ok_or("approle needs role_id=…")?;
+    pub(super) fn read(settings: &mut Settings) -> Result<Self, PlanError> {
+        let role_id = settings.public("role_id");
+        let role_id = role_id.ok_or(PlanError::Incomplete("approle needs role_id=…"))?;
         let secret_id = settings.secret("secret_id")?;
         let wrapped_for = settings.text("wrapped_for");
         if wrapped_for.is_some() && secret_id.is_none() {
-            return Err("wrapped_for needs secret_id=…: where the wrapping token is".to_owned());
+            let needs = "wrapped_for needs secret_id=…: where the wrapping token is";
+            return Err(PlanError::Incomplete(needs));
         }
-        Ok(Self { role_id, secret_id, wrapped_for })
+        let single_use = settings.flag("single_use")?;
+        Ok(Self { role_id, secret_id, wrapped_for, single_use })
+    }
+
+    /// Whether the same secret id can be sent again.
+    pub(super) fn can_repeat(&self) -> bool {
+        self.wrapped_for.is_none() && !self.single_use
     }
 
     /// What it sends (Vault API: `auth/approle/login`).

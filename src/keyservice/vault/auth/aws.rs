@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::super::json::Json;
 use super::aws_keys::AwsKeys;
 use super::sigv4::{Unsigned, date};
-use super::{Desk, LoginError, Session, body};
+use super::{Desk, LoginError, Session, SourceError, body};
 use crate::secret::SecretText;
 use crate::timestamp::Timestamp;
 
@@ -35,7 +35,7 @@ impl AwsIam {
     ///
     /// If the server does not give a token.
     pub fn login(&self, desk: &Desk<'_>) -> Result<Session, LoginError> {
-        let sts = Sts::of(self.region.as_deref()).map_err(LoginError::Setting)?;
+        let sts = Sts::of(self.region.as_deref())?;
         let headers = self.headers(&sts)?;
         let url = BASE64_STANDARD.encode(format!("https://{}/", sts.host));
         let question = BASE64_STANDARD.encode(QUESTION);
@@ -111,14 +111,14 @@ pub(super) struct Sts {
 
 impl Sts {
     /// That of a region, or the global one.
-    pub(super) fn of(region: Option<&str>) -> Result<Self, String> {
+    pub(super) fn of(region: Option<&str>) -> Result<Self, SourceError> {
         let Some(region) = region else {
             let (host, region) = ("sts.amazonaws.com".to_owned(), "us-east-1".to_owned());
             return Ok(Self { host, region });
         };
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if region.is_empty() || !region.bytes().all(plain) {
-            return Err("no region of AWS has this name; one is eu-west-1".to_owned());
+            return Err("no region of AWS has this name; one is eu-west-1".into());
         }
         let end = if region.starts_with("cn-") { ".cn" } else { "" };
         let host = format!("sts.{region}.amazonaws.com{end}");

@@ -6,10 +6,12 @@
 //! secured is refused, since a token goes there.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use super::super::escape::escaped;
+use super::SourceError;
 use super::aws::Sts;
-use super::machine::{Machine, Question, Silence, Way, text_of};
+use super::machine::{Machine, Question, Silence, Way, is_near, text_of};
 use crate::secret::SecretText;
 
 /// Credentials of AWS.
@@ -32,7 +34,7 @@ pub fn find(
     machine: &dyn Machine,
     profile: Option<&str>,
     region: Option<&str>,
-) -> Result<AwsKeys, String> {
+) -> Result<AwsKeys, SourceError> {
     if profile.is_none()
         && let Some(keys) = of_environment(machine)?
     {
@@ -54,7 +56,7 @@ pub fn find(
     }
     Err("no credentials of AWS: neither in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, nor in a \
          profile, nor from a web identity, a container or an instance"
-        .to_owned())
+        .into())
 }
 
 /// The region that this machine is set to, if any.
@@ -62,12 +64,12 @@ pub fn find(
 /// # Errors
 ///
 /// If a file that should name it cannot be read.
-pub fn region(machine: &dyn Machine, profile: Option<&str>) -> Result<Option<String>, String> {
+pub fn region(machine: &dyn Machine, profile: Option<&str>) -> Result<Option<String>, SourceError> {
     let named = machine.variable("AWS_REGION").or_else(|| machine.variable("AWS_DEFAULT_REGION"));
     if named.is_some() {
         return Ok(named);
     }
-    let (_, values) = read_profile(machine, profile)?;
+    let values = read_profile(machine, &profile_name(machine, profile))?;
     if let Some(region) = values.get("region") {
         return Ok(Some(region.expose_secret().to_owned()));
     }
@@ -81,12 +83,12 @@ pub fn region(machine: &dyn Machine, profile: Option<&str>) -> Result<Option<Str
 /// # Errors
 ///
 /// If this is no instance of EC2.
-pub fn ec2_identity(machine: &dyn Machine) -> Result<SecretText, String> {
+pub fn ec2_identity(machine: &dyn Machine) -> Result<SecretText, SourceError> {
     let instance = Instance::reach(machine).ok_or("the metadata service of EC2 does not answer")?;
-    instance.get("dynamic/instance-identity/pkcs7").map_err(Silence::text)
+    instance.get("dynamic/instance-identity/pkcs7").map_err(|silence| silence.text().into())
 }
 
-fn of_environment(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
+fn of_environment(machine: &dyn Machine) -> Result<Option<AwsKeys>, SourceError> {
     let secret = |name| machine.variable(name).map(SecretText::new);
     match (machine.variable("AWS_ACCESS_KEY_ID"), secret("AWS_SECRET_ACCESS_KEY")) {
         (Some(id), Some(secret_key)) => {
@@ -94,8 +96,8 @@ fn of_environment(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
             Ok(Some(AwsKeys { id, secret: secret_key, token }))
         }
         (None, None) => Ok(None),
-        (Some(_), None) => Err("AWS_ACCESS_KEY_ID needs AWS_SECRET_ACCESS_KEY as well".to_owned()),
-        (None, Some(_)) => Err("AWS_SECRET_ACCESS_KEY needs AWS_ACCESS_KEY_ID as well".to_owned()),
+        (Some(_), None) => Err("AWS_ACCESS_KEY_ID needs AWS_SECRET_ACCESS_KEY as well".into()),
+        (None, Some(_)) => Err("AWS_SECRET_ACCESS_KEY needs AWS_ACCESS_KEY_ID as well".into()),
     }
 }
 
@@ -103,51 +105,37 @@ fn of_profile(
     machine: &dyn Machine,
     asked: Option<&str>,
     region: Option<&str>,
-) -> Result<Option<AwsKeys>, String> {
-    let (name, mut values) = read_profile(machine, asked)?;
+) -> Result<Option<AwsKeys>, SourceError> {
     let named = asked.is_some() || machine.variable("AWS_PROFILE").is_some();
-    if let Some(id) = values.remove("aws_access_key_id") {
-        let secret = values
-            .remove("aws_secret_access_key")
-            .ok_or_else(|| format!("profile {name}: aws_secret_access_key is missing"))?;
-        let id = id.expose_secret().to_owned();
-        return Ok(Some(AwsKeys { id, secret, token: values.remove("aws_session_token") }));
+    let name = profile_name(machine, asked);
+    match profiles::keys(machine, &name, region)? {
+        None if named => {
+            Err(format!("profile {name}: no such profile, or it holds no credentials").into())
+        }
+        keys => Ok(keys),
     }
-    let text = |name: &str| values.get(name).map(|text| text.expose_secret().to_owned());
-    if let (Some(file), Some(role)) = (text("web_identity_token_file"), text("role_arn")) {
-        let session = text("role_session_name");
-        return WebIdentity { file, role, session }.keys(machine, region).map(Some);
-    }
-    let other = ["credential_process", "source_profile", "sso_session", "sso_start_url"];
-    if let Some(other) = other.iter().find(|key| values.contains_key(**key)) {
-        return Err(format!(
-            "profile {name}: {other} is not read here; \
-             eval \"$(aws configure export-credentials --profile {name} --format env)\""
-        ));
-    }
-    if named {
-        return Err(format!("profile {name}: no such profile, or it holds no credentials"));
-    }
-    Ok(None)
 }
 
 type Values = HashMap<String, SecretText>;
 
-/// The values of the profile, by its name; those of the file of credentials before those of the other.
-fn read_profile(machine: &dyn Machine, asked: Option<&str>) -> Result<(String, Values), String> {
+fn profile_name(machine: &dyn Machine, asked: Option<&str>) -> String {
     let name = asked.map(str::to_owned).or_else(|| machine.variable("AWS_PROFILE"));
-    let name = name.unwrap_or_else(|| "default".to_owned());
+    name.unwrap_or_else(|| "default".to_owned())
+}
+
+/// The values of a profile; those of the file of credentials before those of the other.
+fn read_profile(machine: &dyn Machine, name: &str) -> Result<Values, SourceError> {
     let path = |variable, path: &str| machine.variable(variable).unwrap_or_else(|| path.to_owned());
     let credentials = path("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
     let config = path("AWS_CONFIG_FILE", "~/.aws/config");
-    let in_config = if name == "default" { name.clone() } else { format!("profile {name}") };
+    let in_config = if name == "default" { name.to_owned() } else { format!("profile {name}") };
     let mut values = Values::new();
-    for (file, section) in [(config, &in_config), (credentials, &name)] {
+    for (file, section) in [(config, in_config.as_str()), (credentials, name)] {
         if let Some(text) = machine.file(&file)? {
             values.extend(section_of(text.expose_secret(), section));
         }
     }
-    Ok((name, values))
+    Ok(values)
 }
 
 /// The values of a section of such a file; lines that are set in belong to the value before them.
@@ -179,7 +167,7 @@ struct WebIdentity {
 }
 
 impl WebIdentity {
-    fn keys(&self, machine: &dyn Machine, region: Option<&str>) -> Result<AwsKeys, String> {
+    fn keys(&self, machine: &dyn Machine, region: Option<&str>) -> Result<AwsKeys, SourceError> {
         let file = &self.file;
         let token = machine.file(file)?;
         let token = token.ok_or_else(|| format!("web identity: {file}: no such file"))?;
@@ -191,40 +179,53 @@ impl WebIdentity {
             escaped(token.expose_secret().trim()),
         ));
         let sts = Sts::of(region)?;
-        let form = SecretText::new("application/x-www-form-urlencoded".to_owned());
-        let question = Question {
-            way: Way::World,
-            method: "POST",
-            url: &format!("https://{}/", sts.host),
-            headers: &[("content-type", form)],
-            body: Some(body.expose_secret().as_bytes()),
-        };
-        let answer = question.ask(machine).map_err(|it| format!("web identity: {}", it.text()))?;
-        // XML; the three texts hold nothing that XML escapes.
-        let part = |name: &str| {
-            let (_, rest) = answer.expose_secret().split_once(&format!("<{name}>"))?;
-            Some(SecretText::new(rest.split_once(&format!("</{name}>"))?.0.to_owned()))
-        };
-        let parts = (part("AccessKeyId"), part("SecretAccessKey"), part("SessionToken"));
-        let (Some(id), Some(secret), token @ Some(_)) = parts else {
-            return Err(format!("web identity: {} answers with no credentials", sts.host));
-        };
-        Ok(AwsKeys { id: id.expose_secret().to_owned(), secret, token })
+        sts_keys(machine, &sts, "web identity", &body, Vec::new())
     }
 }
 
-fn of_container(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
+/// What STS gives to a request.
+fn sts_keys(
+    machine: &dyn Machine,
+    sts: &Sts,
+    what: &str,
+    body: &SecretText,
+    mut headers: Vec<(&'static str, SecretText)>,
+) -> Result<AwsKeys, SourceError> {
+    headers.push(("content-type", SecretText::new(FORM.to_owned())));
+    let question = Question {
+        way: Way::World,
+        method: "POST",
+        url: &format!("https://{}/", sts.host),
+        headers: &headers,
+        body: Some(body.expose_secret().as_bytes()),
+    };
+    let answer = question.ask(machine).map_err(|it| format!("{what}: {}", it.text()))?;
+    // XML; the three texts hold nothing that XML escapes.
+    let part = |name: &str| {
+        let (_, rest) = answer.expose_secret().split_once(&format!("<{name}>"))?;
+        Some(SecretText::new(rest.split_once(&format!("</{name}>"))?.0.to_owned()))
+    };
+    let parts = (part("AccessKeyId"), part("SecretAccessKey"), part("SessionToken"));
+    let (Some(id), Some(secret), token @ Some(_)) = parts else {
+        return Err(format!("{what}: {} answers with no credentials", sts.host).into());
+    };
+    Ok(AwsKeys { id: id.expose_secret().to_owned(), secret, token })
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn of_container(machine: &dyn Machine) -> Result<Option<AwsKeys>, SourceError> {
     let relative = machine.variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     let url = match (relative, machine.variable("AWS_CONTAINER_CREDENTIALS_FULL_URI")) {
         (Some(path), _) if path.starts_with('/') => format!("http://169.254.170.2{path}"),
         (Some(_), _) => {
-            return Err("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI begins with no slash".to_owned());
+            return Err("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI begins with no slash".into());
         }
-        (None, Some(url)) if is_near(&url) => url,
+        (None, Some(url)) if is_near(&url, is_of_container) => url,
         (None, Some(_)) => {
             return Err("AWS_CONTAINER_CREDENTIALS_FULL_URI: neither https nor this machine's \
                         own service"
-                .to_owned());
+                .into());
         }
         (None, None) => return Ok(None),
     };
@@ -239,28 +240,18 @@ fn of_container(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
     let question =
         Question { way: Way::Link, method: "GET", url: &url, headers: &headers, body: None };
     let answer = question.ask(machine).map_err(|it| format!("container: {}", it.text()))?;
-    of_json(&answer).map(Some).ok_or_else(|| "container: no credentials are given".to_owned())
+    of_json(&answer, "Token").map(Some).ok_or_else(|| "container: no credentials are given".into())
 }
 
-/// Whether a container's token may go there, as the tools of AWS see it.
-fn is_near(url: &str) -> bool {
-    if url.starts_with("https://") {
-        return true;
-    }
-    let Some(rest) = url.strip_prefix("http://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    let loopback = host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-    let known = ["localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
-    !authority.contains(['@', '\\']) && (loopback || known.contains(&host))
+/// Where the tools of AWS send a container's token, beside loopback.
+fn is_of_container(ip: IpAddr) -> bool {
+    let known = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
+    known.iter().any(|known| known.parse() == Ok(ip))
 }
 
-fn of_instance(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
+fn of_instance(machine: &dyn Machine) -> Result<Option<AwsKeys>, SourceError> {
     let Some(instance) = Instance::reach(machine) else { return Ok(None) };
-    let error = |silence: Silence| format!("instance: {}", silence.text());
+    let error = |silence: Silence| SourceError::from(format!("instance: {}", silence.text()));
     let roles = match instance.get(ROLES) {
         Ok(roles) => roles,
         // An instance without a role.
@@ -272,15 +263,15 @@ fn of_instance(machine: &dyn Machine) -> Result<Option<AwsKeys>, String> {
         return Ok(None);
     };
     let answer = instance.get(&format!("{ROLES}{}", escaped(role))).map_err(error)?;
-    of_json(&answer).map(Some).ok_or_else(|| "instance: no credentials are given".to_owned())
+    of_json(&answer, "Token").map(Some).ok_or_else(|| "instance: no credentials are given".into())
 }
 
 const ROLES: &str = "meta-data/iam/security-credentials/";
 
-fn of_json(json: &SecretText) -> Option<AwsKeys> {
+fn of_json(json: &SecretText, token: &str) -> Option<AwsKeys> {
     let id = text_of(json, &["AccessKeyId"])?.expose_secret().to_owned();
     let secret = text_of(json, &["SecretAccessKey"])?;
-    Some(AwsKeys { id, secret, token: text_of(json, &["Token"]) })
+    Some(AwsKeys { id, secret, token: text_of(json, &[token]) })
 }
 
 /// The metadata service of an instance.
@@ -326,5 +317,6 @@ impl<'a> Instance<'a> {
     }
 }
 
+mod profiles;
 #[cfg(test)]
 mod tests;

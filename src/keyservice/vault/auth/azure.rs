@@ -1,9 +1,11 @@
 //! Azure: a token of the machine's managed identity, and which machine it is (Vault API:
 //! `auth/azure/login`).
 
+use std::net::IpAddr;
+
 use super::super::escape::escaped;
-use super::machine::{Machine, Question, Way, text_of};
-use super::{Desk, LoginError, Session, body};
+use super::machine::{Machine, Question, Silence, Way, is_near, text_of};
+use super::{Desk, LoginError, Session, SourceError, body};
 use crate::secret::SecretText;
 
 /// A machine with a managed identity.
@@ -63,11 +65,16 @@ pub fn azure_token(
     machine: &dyn Machine,
     resource: &str,
     client_id: Option<&str>,
-) -> Result<SecretText, String> {
+) -> Result<SecretText, SourceError> {
     let client = client_id.map(|id| format!("&client_id={}", escaped(id))).unwrap_or_default();
     let own = (machine.variable("IDENTITY_ENDPOINT"), machine.variable("IDENTITY_HEADER"));
     let (url, header) = match own {
         // App Service and its like have a service of their own.
+        (Some(endpoint), Some(_)) if !is_near(&endpoint, is_of_host) => {
+            return Err(
+                "IDENTITY_ENDPOINT: neither https nor a service of this machine or its host".into(),
+            );
+        }
         (Some(endpoint), Some(header)) => {
             let mark = if endpoint.contains('?') { '&' } else { '?' };
             let url = format!("{endpoint}{mark}api-version=2019-08-01");
@@ -81,7 +88,7 @@ pub fn azure_token(
     let url = format!("{url}&resource={}{client}", escaped(resource));
     let answer = asked(machine, &url, header)?;
     text_of(&answer, &["access_token"])
-        .ok_or_else(|| "the metadata service of Azure answers with no token".to_owned())
+        .ok_or_else(|| "the metadata service of Azure answers with no token".into())
 }
 
 /// What this machine is called.
@@ -89,7 +96,7 @@ pub fn azure_token(
 /// # Errors
 ///
 /// If the metadata service does not say.
-pub fn azure_place(machine: &dyn Machine) -> Result<AzurePlace, String> {
+pub fn azure_place(machine: &dyn Machine) -> Result<AzurePlace, SourceError> {
     let url = format!("{METADATA}/instance?api-version=2021-02-01");
     let answer = asked(machine, &url, marked())?;
     let text = |name: &str| {
@@ -106,6 +113,11 @@ pub fn azure_place(machine: &dyn Machine) -> Result<AzurePlace, String> {
     })
 }
 
+/// Where the hosts of apps and containers have it, beside loopback: at the link, or in a private network.
+fn is_of_host(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(ip) if ip.is_link_local() || ip.is_private())
+}
+
 const METADATA: &str = "http://169.254.169.254/metadata";
 
 /// Without it the service thinks that somebody else's page asks.
@@ -117,10 +129,11 @@ fn asked(
     machine: &dyn Machine,
     url: &str,
     header: (&'static str, SecretText),
-) -> Result<SecretText, String> {
+) -> Result<SecretText, SourceError> {
     let (way, method, body) = (Way::Link, "GET", None);
     let question = Question { way, method, url, headers: &[header], body };
-    question.ask(machine).map_err(|it| format!("the metadata service of Azure: {}", it.text()))
+    let problem = |it: Silence| format!("the metadata service of Azure: {}", it.text());
+    Ok(question.ask(machine).map_err(problem)?)
 }
 
 #[cfg(test)]
@@ -199,9 +212,33 @@ mod tests {
     }
 
     #[test]
+    fn the_header_of_an_app_goes_to_no_other_host() {
+        for endpoint in
+            ["http://vault.example/msi", "http://52.1.2.3/msi", "http://127.0.0.1@evil/msi"]
+        {
+            let fake = Fake::new(|_| (200, r#"{"access_token":"ey.app"}"#).into());
+            let fake =
+                fake.with_variables(&[("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", "h-1")]);
+            let error = azure_token(&*fake, RESOURCE, None).expect_err(endpoint).to_string();
+            assert!(error.starts_with("IDENTITY_ENDPOINT: ") && !error.contains("h-1"), "{error}");
+            assert_eq!(fake.seen(), [""; 0]);
+        }
+        for endpoint in [
+            "https://arc.example/msi",
+            "http://169.254.129.2:8081/msi",
+            "http://172.16.1.2:8081/msi",
+        ] {
+            let fake = Fake::new(|_| (200, r#"{"access_token":"ey.app"}"#).into());
+            let fake =
+                fake.with_variables(&[("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", "h-1")]);
+            assert!(azure_token(&*fake, RESOURCE, None).is_ok(), "{endpoint}");
+        }
+    }
+
+    #[test]
     fn a_machine_without_an_identity_is_told_so() {
         let fake = Fake::new(|_| (400, r#"{"error":"invalid_request"}"#).into());
-        let error = azure_token(&*fake, RESOURCE, None).expect_err("none");
+        let error = azure_token(&*fake, RESOURCE, None).expect_err("none").to_string();
         let place = "the metadata service of Azure: http://169.254.169.254";
         assert_eq!(error, format!("{place} answers with status 400"));
         let empty = Fake::new(|_| (200, "{}").into());

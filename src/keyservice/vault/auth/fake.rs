@@ -12,7 +12,7 @@ use super::super::{
 };
 use super::machine::{Machine, Way};
 use super::sessions::NoTokens;
-use super::{Desk, LoginError, Mount, Person, Session};
+use super::{Desk, LoginError, Mount, Person, Session, SourceError};
 use crate::secret::SecretText;
 use crate::timestamp::Timestamp;
 
@@ -128,9 +128,14 @@ impl Machine for Fake {
         self.variables.lock().expect("not poisoned").get(name).cloned()
     }
 
-    fn file(&self, path: &str) -> Result<Option<SecretText>, String> {
+    fn file(&self, path: &str) -> Result<Option<SecretText>, SourceError> {
         let files = self.files.lock().expect("not poisoned");
         Ok(files.get(path).map(|text| SecretText::new(text.clone())))
+    }
+
+    /// A file whose name begins so is what a command prints.
+    fn command(&self, line: &str) -> Result<SecretText, SourceError> {
+        self.file(&format!("$ {line}"))?.ok_or_else(|| "failed".into())
     }
 
     /// A status of 0 is nobody there.
@@ -161,8 +166,8 @@ impl Listening {
 }
 
 impl Person for Listening {
-    fn secret(&self, _: &str) -> Result<SecretText, String> {
-        Err("nobody is asked".to_owned())
+    fn secret(&self, _: &str) -> Result<SecretText, SourceError> {
+        Err("nobody is asked".into())
     }
 
     fn tell(&self, line: &str) {

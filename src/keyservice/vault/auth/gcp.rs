@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::escape::escaped;
 use super::machine::{Machine, Question, Silence, Way, text_of};
-use super::{Desk, LoginError, Session, body};
+use super::{Desk, LoginError, Session, SourceError, body};
 use crate::secret::SecretText;
 
 /// A machine or a service account.
@@ -39,7 +39,7 @@ pub fn gce_token(
     machine: &dyn Machine,
     role: &str,
     account: Option<&str>,
-) -> Result<SecretText, String> {
+) -> Result<SecretText, SourceError> {
     let audience = escaped(&audience(role));
     let path = format!("{}/identity?audience={audience}&format=full", account_path(account));
     metadata(machine, &path)
@@ -55,7 +55,7 @@ pub fn iam_token(
     machine: &dyn Machine,
     role: &str,
     account: Option<&str>,
-) -> Result<SecretText, String> {
+) -> Result<SecretText, SourceError> {
     let given = metadata(machine, &format!("{}/token", account_path(None)))?;
     let access = text_of(&given, &["access_token"])
         .ok_or("the metadata service of Google answers with no access token")?;
@@ -86,7 +86,7 @@ pub fn iam_token(
         }
         Silence::No(_, text) | Silence::Away(text) => text,
     })?;
-    text_of(&answer, &["signedJwt"]).ok_or_else(|| format!("{IAM} answers with no token"))
+    text_of(&answer, &["signedJwt"]).ok_or_else(|| format!("{IAM} answers with no token").into())
 }
 
 const IAM: &str = "https://iamcredentials.googleapis.com";
@@ -103,7 +103,7 @@ fn account_path(account: Option<&str>) -> String {
     format!("instance/service-accounts/{}", escaped(account.unwrap_or("default")))
 }
 
-fn metadata(machine: &dyn Machine, path: &str) -> Result<SecretText, String> {
+fn metadata(machine: &dyn Machine, path: &str) -> Result<SecretText, SourceError> {
     let host = machine.variable("GCE_METADATA_HOST");
     let host = host.unwrap_or_else(|| "169.254.169.254".to_owned());
     let question = Question {
@@ -113,7 +113,8 @@ fn metadata(machine: &dyn Machine, path: &str) -> Result<SecretText, String> {
         headers: &[("metadata-flavor", SecretText::new("Google".to_owned()))],
         body: None,
     };
-    question.ask(machine).map_err(|it| format!("the metadata service of Google: {}", it.text()))
+    let problem = |it: Silence| format!("the metadata service of Google: {}", it.text());
+    Ok(question.ask(machine).map_err(problem)?)
 }
 
 #[cfg(test)]
@@ -146,7 +147,7 @@ mod tests {
                     ?audience=http%3A%2F%2Fvault%2Fdev&format=full\nmetadata-flavor: Google";
         assert_eq!(fake.seen(), [format!("link GET http://169.254.169.254/{path}")]);
         let fake = Fake::new(|_| (0, "").into()).with_variables(&[("GCE_METADATA_HOST", "meta:1")]);
-        let error = gce_token(&*fake, "dev", None).expect_err("nobody");
+        let error = gce_token(&*fake, "dev", None).expect_err("nobody").to_string();
         assert_eq!(error, "the metadata service of Google: http://meta:1: cannot connect: nobody");
         assert_eq!(fake.seen(), [format!("link GET http://meta:1/{path}")]);
     }
@@ -182,7 +183,7 @@ mod tests {
             true => (403, "{}").into(),
             false => answer(request),
         });
-        let error = iam_token(&*refused, "dev", Some("ci@p")).expect_err("refused");
+        let error = iam_token(&*refused, "dev", Some("ci@p")).expect_err("refused").to_string();
         assert!(error.contains("may not sign for ci@p") && !error.contains("ya29"), "{error}");
         assert_eq!(refused.seen().len(), 2);
     }

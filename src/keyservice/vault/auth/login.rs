@@ -6,7 +6,7 @@
 use super::super::escape::escaped;
 use super::approle::AppRole;
 use super::place::{Place, Places};
-use super::settings::{Settings, is_near, is_word};
+use super::settings::{PlanError, Settings, is_near, is_word};
 use super::vouched::Vouched;
 use super::{Desk, LoginError, Session, body};
 use crate::secret::SecretText;
@@ -87,25 +87,25 @@ impl Plan {
     /// # Errors
     ///
     /// If no method has this name, or a setting is missing, of a wrong form, or not known.
-    pub fn read(mut settings: Settings) -> Result<Self, String> {
+    pub fn read(mut settings: Settings) -> Result<Self, PlanError> {
         let login = Login::read(&mut settings)?;
         let mount = settings.text("mount").unwrap_or_else(|| login.name().to_owned());
         let mount = mount.trim_matches('/').to_owned();
         if !super::super::is_path(&mount) {
-            return Err("mount is no path".to_owned());
+            return Err(PlanError::Value { key: "mount", form: "no path" });
         }
         let namespace = settings.text("namespace").map(|it| it.trim_matches('/').to_owned());
         let inline = settings.flag("inline")?;
         settings.end()?;
         if inline && !login.is_one_request() {
-            return Err(format!("this login by {} cannot be inline", login.name()));
+            return Err(PlanError::Inline { method: login.name() });
         }
         Ok(Self { login, mount, namespace, inline })
     }
 }
 
 impl Login {
-    fn read(settings: &mut Settings) -> Result<Self, String> {
+    fn read(settings: &mut Settings) -> Result<Self, PlanError> {
         if let Some(vouched) = Vouched::read(settings)? {
             return Ok(Self::Vouched(vouched));
         }
@@ -122,7 +122,9 @@ impl Login {
             }
             "jwt" => {
                 let role = settings.text("role");
-                let jwt = settings.secret("jwt")?.ok_or("jwt needs jwt=…: where the token is")?;
+                let jwt = settings.secret("jwt")?;
+                let jwt =
+                    jwt.ok_or(PlanError::Incomplete("jwt needs jwt=…: where the token is"))?;
                 return Ok(Self::Jwt { method: "jwt", role, jwt });
             }
             "cert" => {
@@ -130,7 +132,10 @@ impl Login {
                 let identity = match (settings.text("cert"), settings.text("key")) {
                     (Some(certificate), Some(key)) => Some((certificate, key)),
                     (None, None) => None,
-                    _ => return Err("cert needs both cert=PATH and key=PATH, or none".to_owned()),
+                    _ => {
+                        let needs = "cert needs both cert=PATH and key=PATH, or none";
+                        return Err(PlanError::Incomplete(needs));
+                    }
                 };
                 return Ok(Self::Certificate { name, identity });
             }
@@ -140,12 +145,13 @@ impl Login {
                 let meant = meant.map_or(String::new(), |it| format!(", did you mean `{it}`?"));
                 let typed =
                     if is_word(typed) { format!("method `{typed}`") } else { "such method".into() };
-                return Err(format!("there is no {typed}{meant}: there are {}", all.join(", ")));
+                let (typed, known) = (typed + &meant, all.join(", "));
+                return Err(PlanError::UnknownMethod { typed, known });
             }
         };
         let username = settings.required("username")?;
         if matches!(username.as_str(), "." | "..") {
-            return Err("username is none".to_owned());
+            return Err(PlanError::Value { key: "username", form: "none" });
         }
         let password = settings.secret("password")?.unwrap_or(Place::Terminal);
         Ok(Self::Password { backend, username, password })
@@ -173,7 +179,7 @@ impl Login {
     /// Whether it is one request that can be made with others.
     fn is_one_request(&self) -> bool {
         match self {
-            Self::AppRole(role) => role.wrapped_for.is_none(),
+            Self::AppRole(role) => role.can_repeat(),
             // There it would be a path of its own.
             Self::Password { username, .. } => !username.contains('/'),
             Self::Jwt { .. } | Self::Certificate { .. } => true,
@@ -186,12 +192,22 @@ impl Login {
     #[must_use]
     pub fn can_repeat(&self) -> bool {
         match self {
-            Self::AppRole(role) => role.wrapped_for.is_none(),
+            Self::AppRole(role) => role.can_repeat(),
             Self::Password { password, .. } => *password != Place::Terminal,
             Self::Jwt { jwt, .. } => *jwt != Place::Terminal,
             Self::Certificate { .. } => true,
             Self::Vouched(vouched) => vouched.can_repeat(),
         }
+    }
+
+    /// Whether it sends a secret id, which may be good for one login.
+    pub(super) fn has_secret_id(&self) -> bool {
+        matches!(self, Self::AppRole(role) if role.secret_id.is_some())
+    }
+
+    /// Whether somebody has to do something elsewhere before the server answers.
+    pub(super) fn waits_for_person(&self) -> bool {
+        matches!(self, Self::Vouched(vouched) if vouched.waits_for_person())
     }
 
     /// The certificate and key that connections of this login show, if it has its own.
@@ -283,8 +299,8 @@ pub(super) fn read(
 ) -> Result<SecretText, LoginError> {
     let text = match place {
         Place::Here(text) => SecretText::new(text.clone()),
-        Place::Terminal => desk.person()?.secret(prompt).map_err(LoginError::Person)?,
-        place => places.read(place).map_err(LoginError::Setting)?,
+        Place::Terminal => desk.person()?.secret(prompt)?,
+        place => places.read(place)?,
     };
     if text.expose_secret().is_empty() {
         return Err(LoginError::Setting(format!("{place} is empty")));
@@ -294,9 +310,9 @@ pub(super) fn read(
 
 #[cfg(test)]
 mod tests {
-    use super::{Login, Plan, Settings};
+    use super::{Login, Plan, PlanError, Settings};
 
-    fn plan(text: &str) -> Result<Plan, String> {
+    fn plan(text: &str) -> Result<Plan, PlanError> {
         let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
         Plan::read(Settings::of_words(&words)?)
     }
@@ -318,7 +334,7 @@ mod tests {
             let read = Plan::read(Settings::new(name, Vec::new()));
             match read {
                 Ok(plan) => assert_eq!(plan.login.name(), name),
-                Err(error) => assert!(error.starts_with(name), "{error}"),
+                Err(error) => assert!(error.to_string().starts_with(name), "{error}"),
             }
         }
     }
@@ -338,8 +354,9 @@ mod tests {
             ("kubernetes role=a mount=../sys", "mount is no path"),
             ("kubernetes roll=a role=b", "kubernetes knows no roll"),
             ("approle role_id=r secret_id=file:/s wrapped_for=app inline=true", "cannot be inline"),
+            ("approle role_id=r secret_id=file:/s single_use=true inline=true", "cannot be inline"),
         ] {
-            let error = plan(text).expect_err(text);
+            let error = plan(text).expect_err(text).to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

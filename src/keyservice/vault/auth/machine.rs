@@ -3,12 +3,14 @@
 //!
 //! Invariants: no error here holds a header, a body or the query of a URL.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::super::json::wipe;
 use super::super::{Answer, Request, TransportError};
+use super::SourceError;
 use crate::secret::SecretText;
 use crate::timestamp::Timestamp;
 
@@ -22,7 +24,14 @@ pub trait Machine: Send + Sync {
     /// # Errors
     ///
     /// If it cannot be read; says which file.
-    fn file(&self, path: &str) -> Result<Option<SecretText>, String>;
+    fn file(&self, path: &str) -> Result<Option<SecretText>, SourceError>;
+
+    /// What a command prints, run without a shell, without the blanks around it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be run, or fails; nothing of what it prints is in the error.
+    fn command(&self, line: &str) -> Result<SecretText, SourceError>;
 
     /// Asks a service that is no Vault server.
     ///
@@ -105,6 +114,22 @@ impl Question<'_> {
             Err(_) => Err(Silence::No(answer.status, format!("{place} answers with no text"))),
         }
     }
+}
+
+/// Whether a secret may go where a variable says: over TLS, to this machine, or to a service of its cloud
+/// that `is_known`. Names but `localhost` are asked of a resolver, which may be anybody's.
+pub(super) fn is_near(url: &str, is_known: fn(IpAddr) -> bool) -> bool {
+    if url.starts_with("https://") {
+        return true;
+    }
+    let Some(rest) = url.strip_prefix("http://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let known = host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || is_known(ip));
+    !authority.contains(['@', '\\']) && (host == "localhost" || known)
 }
 
 /// The service of a URL, for messages: what stands behind its host is left out.

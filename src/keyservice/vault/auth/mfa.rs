@@ -30,7 +30,7 @@ pub(super) fn validated(desk: &Desk<'_>, auth: &Value) -> Result<Option<Value>, 
         let kind = flat(&text(method, "type").unwrap_or_default());
         let code = if types(&method) {
             let prompt = format!("Passcode ({kind}, {}): ", flat(name));
-            let code = desk.person()?.secret(&prompt).map_err(LoginError::Person)?;
+            let code = desk.person()?.secret(&prompt)?;
             code.expose_secret().trim().to_owned()
         } else {
             desk.person()?.tell(&format!("confirm the login with {kind}"));

@@ -48,11 +48,11 @@ pub use self::login::{Form, Login, Plan};
 pub use self::machine::{Machine, Way};
 pub use self::oidc::{Door, DoorSettings, Oidc, OidcBack, Page, Visit};
 pub use self::okta::{Okta, OktaProvider};
-pub use self::place::{Place, Places};
+pub use self::place::{Place, Places, SourceError};
 pub use self::saml::Saml;
 pub use self::session::Session;
 pub use self::sessions::Sessions;
-pub use self::settings::Settings;
+pub use self::settings::{PlanError, Settings};
 pub use self::vouched::Vouched;
 
 use super::envelope::{self, Refusal};
@@ -78,7 +78,7 @@ pub trait Person: Send + Sync {
     /// # Errors
     ///
     /// If there is nobody to ask; says how else it can be given.
-    fn secret(&self, prompt: &str) -> Result<SecretText, String>;
+    fn secret(&self, prompt: &str) -> Result<SecretText, SourceError>;
 
     /// Shows a line: a number to type on a phone, where to go with a browser.
     fn tell(&self, line: &str);
@@ -94,6 +94,9 @@ pub enum LoginError {
     /// What was configured cannot be sent.
     #[error("{0}")]
     Setting(String),
+    /// What should be sent is not to be had.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// No answer.
     #[error(transparent)]
     Call(#[from] CallError),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::super::envelope::flat;
 use super::super::escape::{escaped, field};
-use super::{Desk, LoginError, PATIENCE, Person, Session, body, nonce};
+use super::{Desk, LoginError, PATIENCE, Person, Session, SourceError, body, nonce};
 use crate::secret::SecretText;
 
 /// Somebody with a browser.
@@ -69,7 +69,7 @@ pub trait Door {
         &self,
         patience: Duration,
         answer: &mut dyn FnMut(&Visit) -> Page,
-    ) -> Result<(), String>;
+    ) -> Result<(), SourceError>;
 }
 
 /// A browser at the door.
@@ -101,12 +101,12 @@ impl Oidc {
         &self,
         desk: &Desk<'_>,
         person: &dyn Person,
-        open: &dyn Fn() -> Result<Box<dyn Door>, String>,
+        open: &dyn Fn() -> Result<Box<dyn Door>, SourceError>,
     ) -> Result<Session, LoginError> {
         let nonce = nonce()?;
         let mut uri = String::new();
         if self.back == OidcBack::Here {
-            let door = open().map_err(LoginError::Setting)?;
+            let door = open()?;
             door.uri().clone_into(&mut uri);
             let start = self.start(desk, &uri, &nonce)?;
             match &start.poll {
@@ -193,7 +193,9 @@ impl Oidc {
         match result {
             Some(session) => session,
             None => {
-                let error = received.err().unwrap_or_else(|| "nobody came back".to_owned());
+                let error = received
+                    .err()
+                    .map_or_else(|| "nobody came back".to_owned(), |it| it.to_string());
                 Err(LoginError::Person(error))
             }
         }

@@ -58,6 +58,23 @@ impl fmt::Display for Place {
     }
 }
 
+/// Why a credential could not be had: where it should be, and what to do; never what is there.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceError(String);
+
+impl From<String> for SourceError {
+    fn from(problem: String) -> Self {
+        Self(problem)
+    }
+}
+
+impl From<&str> for SourceError {
+    fn from(problem: &str) -> Self {
+        Self(problem.to_owned())
+    }
+}
+
 /// Reads what is kept on this machine.
 pub trait Places: Send + Sync {
     /// What a place holds, but for [`Place::Here`] and [`Place::Terminal`], which are not of the machine.
@@ -65,7 +82,7 @@ pub trait Places: Send + Sync {
     /// # Errors
     ///
     /// If it holds nothing; says which place it is.
-    fn read(&self, place: &Place) -> Result<SecretText, String>;
+    fn read(&self, place: &Place) -> Result<SecretText, SourceError>;
 
     /// The machine itself, for methods by which its cloud vouches for it.
     fn machine(&self) -> Option<&dyn Machine> {
@@ -77,7 +94,7 @@ pub trait Places: Send + Sync {
     /// # Errors
     ///
     /// If it cannot be opened there.
-    fn door(&self, _: &DoorSettings) -> Result<Box<dyn Door>, String> {
-        Err("no browser can come back here".to_owned())
+    fn door(&self, _: &DoorSettings) -> Result<Box<dyn Door>, SourceError> {
+        Err("no browser can come back here".into())
     }
 }

@@ -3,10 +3,11 @@
 //! Invariants: a server is logged in to once, however many ask for its token at a time; a login that
 //! failed is not tried again in the run; no credential goes to a server that is trusted only because all
 //! are; the server is asked to revoke a token that was made here when the [`Sessions`] end, also one that was
-//! replaced.
+//! replaced. After [`Sessions::break_off`] nobody gets a token.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::session::{Session, lease};
@@ -40,6 +41,8 @@ struct Server {
     replaced: Vec<SecretText>,
     /// No other login follows: one did after a refusal, or could not.
     again: bool,
+    /// Why it could not.
+    why: Option<String>,
 }
 
 #[derive(Default)]
@@ -68,6 +71,10 @@ const NOT_LET_IN: &str = "failed to perform inline authentication";
 
 /// How long the last words may take.
 const PARTING: Duration = Duration::from_secs(5);
+
+/// How long an interrupt waits for a login that is under way, and between two looks at it.
+const UNDER_WAY: Duration = Duration::from_secs(2);
+const MOMENT: Duration = Duration::from_millis(20);
 
 impl Sessions {
     /// Logins by this plan, over this transport, at servers that the user named. `origin` is where the
@@ -106,12 +113,38 @@ impl Sessions {
         &self.plan
     }
 
-    /// Logs in, for somebody who keeps the token: it is not revoked.
+    /// Logs in, for somebody who keeps the token: until [`Sessions::kept`] it is one of a run.
     ///
     /// # Errors
     ///
     /// As [`super::Login::login`].
-    pub fn login(&self, server: &Address) -> Result<Session, LoginError> {
+    pub fn login_to_keep(&self, server: &Address) -> Result<Session, LoginError> {
+        let at = self.server(server);
+        let mut at = locked(&at);
+        let session = self.login(server)?;
+        if !session.batch {
+            at.replaced.push(SecretText::new(session.token.expose_secret().to_owned()));
+        }
+        Ok(session)
+    }
+
+    /// The tokens of a server are somebody's who keeps them: they are not revoked.
+    pub fn kept(&self, server: &Address) {
+        locked(&self.server(server)).replaced.clear();
+    }
+
+    /// Takes back a token that was made to be kept, and cannot be.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not take it back: one that it does not store lives on.
+    pub fn give_back(&self, server: &Address, session: &Session) -> Result<(), LoginError> {
+        self.kept(server);
+        let mount = self.mount(server);
+        revoke(&Desk::new(&self.parting, &mount), &session.token)
+    }
+
+    fn login(&self, server: &Address) -> Result<Session, LoginError> {
         let mount = self.mount(server);
         let desk = Desk::new(&self.client, &mount);
         let desk = desk.with_person(&*self.person).with_mfa(&self.mfa);
@@ -149,7 +182,10 @@ impl Sessions {
         match self.login(server) {
             Ok(session) => Self::follow(at, session, since),
             Err(error) => {
-                let problem = self.failed(&error.to_string());
+                let problem = match at.again {
+                    true => self.ended(&self.again_failed(&error)),
+                    false => self.failed(&error.to_string()),
+                };
                 at.turn(State::Failed(problem));
             }
         }
@@ -158,6 +194,25 @@ impl Sessions {
     fn failed(&self, problem: &str) -> String {
         let Plan { login, mount, .. } = &self.plan;
         format!("the login {} at auth/{mount} ({}) failed: {problem}", login.name(), self.origin)
+    }
+
+    fn again_failed(&self, error: &LoginError) -> String {
+        let hint = self.plan.login.has_secret_id();
+        let hint =
+            if hint { "; if its secret id is good for one login, say single_use=true" } else { "" };
+        format!("another login failed: {error}{hint}")
+    }
+
+    /// There is no token any more.
+    fn ended(&self, why: &str) -> String {
+        let Plan { login, mount, .. } = &self.plan;
+        format!(
+            "the token of the login {} at auth/{mount} ({}) has ended, and {why}; what helps is a longer \
+             life or more uses of such a token (token_ttl, token_max_ttl, token_num_uses), or fewer files \
+             in a run",
+            login.name(),
+            self.origin
+        )
     }
 
     /// Two thirds of a lease are over: it is renewed, or another is begun.
@@ -184,7 +239,10 @@ impl Sessions {
         if !at.again && self.can_repeat() {
             match self.login(server) {
                 Ok(session) => Self::follow(at, session, now),
-                Err(_) => at.again = true,
+                Err(error) => {
+                    at.again = true;
+                    at.why = Some(self.again_failed(&error));
+                }
             }
         }
     }
@@ -192,6 +250,18 @@ impl Sessions {
     /// Whether another login can work: a passcode, as a wrapped secret id, is good for one.
     fn can_repeat(&self) -> bool {
         self.plan.login.can_repeat() && self.mfa.is_empty()
+    }
+
+    /// Why another login cannot follow.
+    fn spent(&self) -> &'static str {
+        match (self.can_repeat(), self.mfa.is_empty()) {
+            (true, _) => "so had the one before",
+            (false, false) => "its passcode is good for one login",
+            (false, true) if self.plan.login.has_secret_id() => {
+                "its secret id is good for one login"
+            }
+            (false, true) => "another login needs somebody to be there",
+        }
     }
 
     /// A token takes the place of what was there.
@@ -237,20 +307,50 @@ impl Sessions {
     }
 
     /// Takes back what was made here. That it fails is no harm that could be mended: leases end.
-    fn end(&mut self) {
-        let servers = std::mem::take(&mut self.servers);
-        for (server, at) in servers.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut tokens = std::mem::take(&mut at.replaced);
-            if let State::Live(live) = std::mem::take(&mut at.state)
-                && !live.session.batch
-            {
-                tokens.push(live.session.token);
+    pub fn end(&self) {
+        // Held until the end, so that who breaks off meanwhile waits for it.
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        for (server, at) in servers.drain() {
+            self.take_back(&server, &mut locked(&at));
+        }
+    }
+
+    /// As [`Sessions::end`], of a program that is interrupted while others work: if `waits`, a login under
+    /// way is waited for, for a moment; then whoever wants a token waits for the end of the program.
+    pub fn break_off(&self, waits: bool) {
+        // Nobody agrees to a login on a phone that they have just broken off.
+        let waits = waits && !self.plan.login.waits_for_person();
+        let end = self.client.now() + if waits { UNDER_WAY } else { Duration::ZERO };
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut busy: Vec<_> = servers.iter().collect();
+        loop {
+            busy.retain(|(server, at)| {
+                let held = match at.try_lock() {
+                    Ok(held) => held,
+                    Err(TryLockError::Poisoned(held)) => held.into_inner(),
+                    Err(TryLockError::WouldBlock) => return true,
+                };
+                self.take_back(server, &mut ManuallyDrop::new(held));
+                false
+            });
+            if busy.is_empty() || self.client.now() >= end {
+                break;
             }
-            let mount = self.mount(&server);
-            for token in tokens {
-                let _ = revoke(&Desk::new(&self.parting, &mount), &token);
-            }
+            self.client.pause(MOMENT);
+        }
+        std::mem::forget(servers);
+    }
+
+    fn take_back(&self, server: &Address, at: &mut Server) {
+        let mut tokens = std::mem::take(&mut at.replaced);
+        if let State::Live(live) = std::mem::take(&mut at.state)
+            && !live.session.batch
+        {
+            tokens.push(live.session.token);
+        }
+        let mount = self.mount(server);
+        for token in tokens {
+            let _ = revoke(&Desk::new(&self.parting, &mount), &token);
         }
     }
 }
@@ -323,15 +423,17 @@ impl TokenSource for Sessions {
         let token = self.current(&mut at, server)?;
         let is_refused = |old: &VaultToken| old.expose_secret() == token.expose_secret();
         // Somebody beside us has a new one by now; or what was refused is not the token.
-        if !refused.is_some_and(is_refused)
-            || at.again
-            || !self.can_repeat()
-            || self.is_alive(server, &token)
-        {
+        if !refused.is_some_and(is_refused) || self.is_alive(server, &token) {
             return Ok(Some(token));
         }
+        let may_repeat = self.can_repeat() && !at.again;
         at.again = true;
-        self.log_in(&mut at, server);
+        if may_repeat {
+            self.log_in(&mut at, server);
+        } else {
+            let why = at.why.take().unwrap_or_else(|| self.spent().to_owned());
+            at.turn(State::Failed(self.ended(&why)));
+        }
         self.current(&mut at, server).map(Some)
     }
 

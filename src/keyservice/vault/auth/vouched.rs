@@ -7,8 +7,8 @@ use super::aws_keys::{self, AwsKeys};
 use super::login::read;
 use super::{
     AwsEc2, AwsIam, Azure, AzurePlace, Desk, DoorSettings, Gcp, GitHub, Kerberos, LoginError, Oidc,
-    OidcBack, Okta, OktaProvider, Place, Places, Saml, Session, Settings, azure_place, azure_token,
-    gce_token, iam_token, service_name,
+    OidcBack, Okta, OktaProvider, Place, Places, PlanError, Saml, Session, Settings, azure_place,
+    azure_token, gce_token, iam_token, service_name,
 };
 use crate::secret::SecretText;
 
@@ -93,12 +93,12 @@ impl Vouched {
         ["oidc", "saml", "okta", "github", "kerberos", "aws", "gcp", "azure"];
 
     /// Reads what was typed of a login; `None`: it is another method's.
-    pub(super) fn read(settings: &mut Settings) -> Result<Option<Self>, String> {
+    pub(super) fn read(settings: &mut Settings) -> Result<Option<Self>, PlanError> {
         let method = settings.method().to_owned();
-        let of_type = |settings: &mut Settings, names: [&str; 2]| {
+        let of_type = |settings: &mut Settings, names: [&str; 2], form| {
             let text = settings.text("type").unwrap_or_else(|| names[0].to_owned());
-            let problem = || format!("type is {} or {}", names[0], names[1]);
-            names.iter().position(|name| *name == text).ok_or_else(problem)
+            let problem = PlanError::Value { key: "type", form };
+            names.iter().position(|name| *name == text).ok_or(problem)
         };
         Ok(Some(match method.as_str() {
             "github" => {
@@ -112,7 +112,9 @@ impl Vouched {
                     None => None,
                     Some("OKTA") => Some(OktaProvider::Okta),
                     Some("GOOGLE") => Some(OktaProvider::Google),
-                    Some(_) => return Err("provider is OKTA or GOOGLE".to_owned()),
+                    Some(_) => {
+                        return Err(PlanError::Value { key: "provider", form: "OKTA or GOOGLE" });
+                    }
                 },
             },
             "oidc" => Self::Oidc {
@@ -123,7 +125,8 @@ impl Vouched {
                         None | Some("client") => OidcBack::Here,
                         Some("direct" | "device") => OidcBack::Server,
                         Some(_) => {
-                            return Err("callbackmode is client, direct or device".to_owned());
+                            let (key, form) = ("callbackmode", "client, direct or device");
+                            return Err(PlanError::Value { key, form });
                         }
                     },
                 },
@@ -136,11 +139,12 @@ impl Vouched {
             }),
             "kerberos" => {
                 let token = settings.secret("token")?;
-                Self::Kerberos { token: token.ok_or_else(|| KERBEROS.to_owned())? }
+                Self::Kerberos { token: token.ok_or(PlanError::Incomplete(KERBEROS))? }
             }
-            "aws" if of_type(settings, ["iam", "ec2"])? == 1 => {
+            "aws" if of_type(settings, ["iam", "ec2"], "iam or ec2")? == 1 => {
                 let role = settings.text("role");
-                let nonce = settings.secret("nonce")?.ok_or("aws type=ec2 needs nonce=…")?;
+                let nonce = settings.secret("nonce")?;
+                let nonce = nonce.ok_or(PlanError::Incomplete("aws type=ec2 needs nonce=…"))?;
                 Self::AwsEc2 { role, nonce }
             }
             "aws" => {
@@ -151,7 +155,8 @@ impl Vouched {
                     (Some(id), Some(secret)) => Some((id, secret, token)),
                     (None, None) if token.is_none() => None,
                     _ => {
-                        return Err("access_key_id and secret_access_key need each other".into());
+                        let problem = "access_key_id and secret_access_key need each other";
+                        return Err(PlanError::Incomplete(problem));
                     }
                 };
                 Self::AwsIam {
@@ -164,7 +169,7 @@ impl Vouched {
             }
             "gcp" => Self::Gcp {
                 role: settings.required("role")?,
-                iam: of_type(settings, ["gce", "iam"])? == 1,
+                iam: of_type(settings, ["gce", "iam"], "gce or iam")? == 1,
                 account: settings.text("service_account"),
             },
             "azure" => Self::Azure {
@@ -195,6 +200,11 @@ impl Vouched {
             Self::Gcp { .. } => "gcp",
             Self::Azure { .. } => "azure",
         }
+    }
+
+    /// Whether somebody is waited for, before a browser or a phone.
+    pub(super) fn waits_for_person(&self) -> bool {
+        matches!(self, Self::Okta { .. } | Self::Oidc { .. } | Self::Saml(_))
     }
 
     /// Whether a second login of a run needs nobody.
@@ -250,7 +260,7 @@ impl Vouched {
             Self::AwsIam { role, keys, profile, region, server_id } => {
                 let profile = profile.as_deref();
                 let region = match region.as_deref() {
-                    Some("auto") => aws_keys::region(machine()?, profile).map_err(missing)?,
+                    Some("auto") => aws_keys::region(machine()?, profile)?,
                     region => region.map(str::to_owned),
                 };
                 let keys = match keys {
@@ -262,29 +272,25 @@ impl Vouched {
                             None => None,
                         },
                     },
-                    None => {
-                        aws_keys::find(machine()?, profile, region.as_deref()).map_err(missing)?
-                    }
+                    None => aws_keys::find(machine()?, profile, region.as_deref())?,
                 };
                 let (role, server_id, time) = (role.clone(), server_id.clone(), machine()?.time());
                 AwsIam { role, keys, region, server_id, time }.login(desk)
             }
             Self::AwsEc2 { role, nonce } => {
                 let nonce = read(desk, places, nonce, "Nonce: ")?;
-                let pkcs7 = aws_keys::ec2_identity(machine()?).map_err(missing)?;
+                let pkcs7 = aws_keys::ec2_identity(machine()?)?;
                 AwsEc2 { role: role.clone(), pkcs7, nonce }.login(desk)
             }
             Self::Gcp { role, iam, account } => {
                 let token = if *iam { iam_token } else { gce_token };
-                let jwt: SecretText =
-                    token(machine()?, role, account.as_deref()).map_err(missing)?;
+                let jwt: SecretText = token(machine()?, role, account.as_deref())?;
                 Gcp { role: role.clone(), jwt }.login(desk)
             }
             Self::Azure { role, resource, client_id, place } => {
-                let jwt =
-                    azure_token(machine()?, resource, client_id.as_deref()).map_err(missing)?;
+                let jwt = azure_token(machine()?, resource, client_id.as_deref())?;
                 let place = match *place == AzurePlace::default() {
-                    true => azure_place(machine()?).map_err(missing)?,
+                    true => azure_place(machine()?)?,
                     false => place.clone(),
                 };
                 Azure { role: role.clone(), jwt, place }.login(desk)
@@ -297,9 +303,11 @@ impl Vouched {
 const KERBEROS: &str = "kerberos needs token=command:LINE: a program that prints the SPNEGO token in base64 \
                         for the service whose name it gets (HTTP/host)";
 
-fn door(settings: &mut Settings) -> Result<DoorSettings, String> {
+fn door(settings: &mut Settings) -> Result<DoorSettings, PlanError> {
     let mut door = DoorSettings::default();
-    let port = |name: &str, text: String| text.parse().map_err(|_| format!("{name} is no port"));
+    let port = |key: &'static str, text: String| {
+        text.parse().map_err(|_| PlanError::Value { key, form: "no port" })
+    };
     if let Some(text) = settings.text("listenaddress") {
         door.listen = text;
     }
@@ -318,9 +326,9 @@ fn door(settings: &mut Settings) -> Result<DoorSettings, String> {
 #[cfg(test)]
 mod tests {
     use super::super::Plan;
-    use super::Settings;
+    use super::{PlanError, Settings};
 
-    fn plan(text: &str) -> Result<Plan, String> {
+    fn plan(text: &str) -> Result<Plan, PlanError> {
         let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
         Plan::read(Settings::of_words(&words)?)
     }
@@ -364,7 +372,7 @@ mod tests {
             ("azure role=a", "azure needs resource=…"),
             ("github token=env:T inline=true", "cannot be inline"),
         ] {
-            let error = plan(text).expect_err(text);
+            let error = plan(text).expect_err(text).to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

@@ -27,7 +27,7 @@ pub fn unwrap(
     let asked = body(&[("token", header.expose_secret())]);
     let found = desk
         .call("POST", "sys/wrapping/lookup", Some(&asked), None, Repeat::Freely)
-        .map_err(|refusal| spent(place, refusal))?;
+        .map_err(|refusal| spent(place, refusal, GONE))?;
     let path = found.pointer("/data/creation_path").and_then(Value::as_str).unwrap_or_default();
     if !is_expected(path) {
         let problem = format!(
@@ -38,8 +38,14 @@ pub fn unwrap(
         return Err(error(place, &problem));
     }
     // The token stands in the header alone: in the body as well it would be burnt.
-    desk.call("POST", "sys/wrapping/unwrap", None, Some(&header), Repeat::Unsent)
-        .map_err(|refusal| spent(place, refusal))
+    desk.call("POST", "sys/wrapping/unwrap", None, Some(&header), Repeat::Unsent).map_err(
+        |refusal| match refusal {
+            LoginError::Call(cut) => {
+                error(place, &format!("{cut}: it may be used up, so have another made"))
+            }
+            refusal => spent(place, refusal, JUST_GONE),
+        },
+    )
 }
 
 /// A text of what was inside: `data.secret_id`.
@@ -55,14 +61,16 @@ pub(super) fn error(place: &str, problem: &str) -> LoginError {
 }
 
 /// Used, expired and never valid are one answer.
-fn spent(place: &str, refusal: LoginError) -> LoginError {
+const GONE: &str = "it was opened before, has expired, or never was a wrapping token: if nobody of yours has \
+                    opened it, somebody else has read what was inside; have that revoked, and another made";
+
+/// The server had it a moment ago.
+const JUST_GONE: &str = "somebody else has opened it at this very moment and read what was inside; have that \
+                         revoked, and another made";
+
+fn spent(place: &str, refusal: LoginError, meaning: &str) -> LoginError {
     match refusal {
-        LoginError::Refused { refusal, .. } => {
-            let problem = format!(
-                "{refusal}: if nobody of yours has opened it, somebody else has read what was inside"
-            );
-            error(place, &problem)
-        }
+        LoginError::Refused { refusal, .. } => error(place, &format!("{refusal}: {meaning}")),
         other => other,
     }
 }

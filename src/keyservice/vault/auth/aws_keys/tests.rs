@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use super::super::fake::{Fake, Reply};
-use super::{find, is_near, region};
+use super::super::machine::is_near;
+use super::{find, is_of_container, region};
 
 /// Nobody answers at the places of a cloud.
 fn alone() -> Arc<Fake> {
@@ -11,7 +12,7 @@ fn alone() -> Arc<Fake> {
 /// The credentials that are found, on one line.
 #[track_caller]
 fn check(fake: &Arc<Fake>, profile: Option<&str>, expected: Result<&str, &str>) {
-    let found = find(&**fake, profile, None).map(|keys| {
+    let found = find(&**fake, profile, None).map_err(|error| error.to_string()).map(|keys| {
         let token = keys.token.as_ref().map_or("-", |token| token.expose_secret());
         format!("{} {} {token}", keys.id, keys.secret.expose_secret())
     });
@@ -122,7 +123,7 @@ fn the_token_of_a_container_goes_to_no_stranger() {
     for url in
         ["http://127.0.0.1:8080/x", "http://[::1]/", "http://localhost/", "https://a.example/"]
     {
-        assert!(is_near(url), "{url}");
+        assert!(is_near(url, is_of_container), "{url}");
     }
     for url in [
         "http://a.example/",
@@ -133,7 +134,7 @@ fn the_token_of_a_container_goes_to_no_stranger() {
         "ftp://127.0.0.1/",
         "http://a.example?127.0.0.1",
     ] {
-        assert!(!is_near(url), "{url}");
+        assert!(!is_near(url, is_of_container), "{url}");
         let fake = alone().with_variables(&[
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url),
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "secret"),
@@ -191,4 +192,91 @@ fn what_is_missing_is_said_after_all_places() {
         false => (500, "").into(),
     });
     check(&denied, None, Err("instance: http://169.254.169.254 answers with status 500"));
+}
+
+/// `b` is a role for `ci`, `a` one for `b`; and others that cannot work.
+const ROLES: &str = "[profile a]\nrole_arn = arn:a\nsource_profile = b\n\
+                     [profile b]\nrole_arn=arn:b\nsource_profile=ci\nrole_session_name=me\n\
+                     external_id = e/1\n\
+                     [profile own]\nrole_arn=arn:o\nsource_profile=own\naws_access_key_id=AKI3\n\
+                     aws_secret_access_key=s3\n\
+                     [profile round]\nrole_arn=arn:r\nsource_profile=trip\n\
+                     [profile trip]\nrole_arn=arn:t\nsource_profile=round\n\
+                     [profile factor]\nrole_arn=arn:f\nsource_profile=ci\nmfa_serial=arn:m\n\
+                     [profile lost]\nrole_arn=arn:l\nsource_profile=nobody\n\
+                     [profile env]\nrole_arn=arn:e\ncredential_source=Environment\n\
+                     [profile tool]\ncredential_process = /bin/tool --for me\n";
+
+#[test]
+fn a_role_is_taken_with_the_keys_of_another_profile() {
+    let sts = || {
+        let fake = Fake::new(|_| Reply::from((200, ASSUMED)));
+        fake.with_file("~/.aws/credentials", CREDENTIALS).with_file("~/.aws/config", ROLES)
+    };
+    let fake = sts();
+    check(&fake, Some("a"), Ok("ASIA s+/ t=="));
+    // The signatures were computed apart from this code, with Python's hmac.
+    let request = |id: &str, signature: &str, token: &str, body: &str| {
+        format!(
+            "world POST https://sts.amazonaws.com/\nauthorization: AWS4-HMAC-SHA256 \
+             Credential={id}/20260102/us-east-1/sts/aws4_request, \
+             SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, \
+             Signature={signature}\nx-amz-date: 20260102T030405Z\nx-amz-security-token: {token}\n\
+             content-type: application/x-www-form-urlencoded\n\n\
+             Action=AssumeRole&Version=2011-06-15&{body}"
+        )
+    };
+    let first = "23598dd5934f184953c6cf7cf9661ceafb05fccbb799cb434766866bbdbb4fbb";
+    let second = "3dda890f10e84f28474f8e1ce9a0385155532b39efd98d765552874ebb5ecf0c";
+    let expected = [
+        request("AKI2", first, "t2", "RoleArn=arn%3Ab&RoleSessionName=me&ExternalId=e%2F1"),
+        request("ASIA", second, "t==", "RoleArn=arn%3Aa&RoleSessionName=waxseal"),
+    ];
+    assert_eq!(fake.seen(), expected);
+    let fake = sts();
+    check(&fake, Some("own"), Ok("ASIA s+/ t=="));
+    assert_eq!(fake.seen().len(), 1, "its own keys, once");
+    let fake = sts().with_variables(&KEYS);
+    check(&fake, Some("env"), Ok("ASIA s+/ t=="));
+    assert!(fake.seen()[0].contains("Credential=AKI/"), "{:?}", fake.seen());
+}
+
+#[test]
+fn a_role_that_cannot_be_taken_says_why_and_nothing_else_is_tried() {
+    let quiet =
+        || alone().with_file("~/.aws/credentials", CREDENTIALS).with_file("~/.aws/config", ROLES);
+    for (profile, expected) in [
+        ("round", "profile round: its source_profile leads back to it"),
+        ("factor", "profile factor: mfa_serial is not read here"),
+        ("lost", "profile lost: there are no credentials where it says"),
+        ("env", "profile env: there are no credentials where it says"),
+    ] {
+        let fake = quiet();
+        check(&fake, Some(profile), Err(expected));
+        assert_eq!(fake.seen(), [""; 0]);
+    }
+    let fake = Fake::new(|_| Reply::from((403, "<Error>s2</Error>")));
+    let fake = fake.with_file("~/.aws/credentials", CREDENTIALS).with_file("~/.aws/config", ROLES);
+    check(
+        &fake,
+        Some("b"),
+        Err("profile b: its role: https://sts.amazonaws.com answers with status 403"),
+    );
+    assert_eq!(fake.seen().len(), 1);
+}
+
+#[test]
+fn the_command_of_a_profile_prints_its_credentials() {
+    let with = |printed: &str| {
+        let fake = alone().with_file("~/.aws/config", ROLES);
+        fake.with_file("$ /bin/tool --for me", printed)
+    };
+    let printed =
+        r#"{"Version":1,"AccessKeyId":"AKI4","SecretAccessKey":"s4","SessionToken":"t4"}"#;
+    check(&with(printed), Some("tool"), Ok("AKI4 s4 t4"));
+    let lasting = r#"{"Version":1,"AccessKeyId":"AKI4","SecretAccessKey":"s4"}"#;
+    check(&with(lasting), Some("tool"), Ok("AKI4 s4 -"));
+    check(&with("s4"), Some("tool"), Err("profile tool: credential_process prints no credentials"));
+    let broken = alone().with_file("~/.aws/config", ROLES);
+    check(&broken, Some("tool"), Err("profile tool: credential_process: failed"));
 }

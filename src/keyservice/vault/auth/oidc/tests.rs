@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::super::fake::{Fake, Listening, MADE, REFUSED, Reply, told};
-use super::{Door, Oidc, OidcBack, Page, Visit};
+use super::{Door, Oidc, OidcBack, Page, SourceError, Visit};
 use crate::secret::SecretText;
 
 /// Visitors in a row: whether they post, what they bring; and the pages that they saw.
@@ -21,7 +21,7 @@ impl Door for Visitors {
         &self,
         patience: Duration,
         answer: &mut dyn FnMut(&Visit) -> Page,
-    ) -> Result<(), String> {
+    ) -> Result<(), SourceError> {
         assert_eq!(patience, Duration::from_secs(120));
         for (posted, fields) in &self.coming {
             let visit = Visit { posted: *posted, fields: SecretText::new((*fields).to_owned()) };
@@ -31,7 +31,7 @@ impl Door for Visitors {
                 return Ok(());
             }
         }
-        Err("nobody came back".to_owned())
+        Err("nobody came back".into())
     }
 }
 
@@ -130,12 +130,12 @@ fn what_the_provider_refuses_is_said() {
     let fake = Fake::new(|_| page(PAGE, ""));
     let fields = "error=access_denied&error_description=not+today%1B%5B2J&state=st_1";
     let (session, seen, _) = login(&fake, OidcBack::Here, &visitors(&[(false, fields)]));
-    assert_eq!(session, Err("the provider says: not today[2J".to_owned()));
+    assert_eq!(session, Err("the provider says: not today[2J".into()));
     assert_eq!(seen.len(), 1);
     let (session, ..) = login(&fake, OidcBack::Here, &visitors(&[(false, "state=st_1")]));
-    assert_eq!(session, Err("the browser brought no code".to_owned()));
+    assert_eq!(session, Err("the browser brought no code".into()));
     let (session, ..) = login(&fake, OidcBack::Here, &visitors(&[]));
-    assert_eq!(session, Err("nobody came back".to_owned()));
+    assert_eq!(session, Err("nobody came back".into()));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_login_that_nobody_finishes_ends() {
         false => (400, r#"{"errors":["authorization_pending"]}"#).into(),
     });
     let (session, ..) = login(&fake, OidcBack::Server, &visitors(&[]));
-    assert_eq!(session, Err("nobody has logged in for ten minutes".to_owned()));
+    assert_eq!(session, Err("nobody has logged in for ten minutes".into()));
     assert!(fake.waited() < Duration::from_secs(620));
 }
 
@@ -202,7 +202,7 @@ fn no_page_and_what_is_none_are_errors() {
         let url = url.to_owned();
         let fake = Fake::new(move |_| page(&url, ""));
         let (session, _, heard) = login(&fake, OidcBack::Here, &visitors(&[]));
-        assert_eq!(session, Err("the page to log in at is none of the web".to_owned()));
+        assert_eq!(session, Err("the page to log in at is none of the web".into()));
         assert_eq!(heard, [""; 0], "nothing is opened");
     }
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{
     Address, ClientOptions, Person, Places, Plan, Sessions, TokenSource, Transport, Trust,
 };
-use crate::keyservice::vault::auth::{Place, Settings};
+use crate::keyservice::vault::auth::{Place, Settings, SourceError};
 use crate::keyservice::vault::{
     Answer, Call, CallError, Client, Repeat, Request, TransportError, VaultToken,
 };
@@ -66,7 +66,7 @@ impl Transport for Server {
 struct Anybody;
 
 impl Person for Anybody {
-    fn secret(&self, _: &str) -> Result<SecretText, String> {
+    fn secret(&self, _: &str) -> Result<SecretText, SourceError> {
         Ok(SecretText::new("hunter2".into()))
     }
 
@@ -76,7 +76,7 @@ impl Person for Anybody {
 }
 
 impl Places for Anybody {
-    fn read(&self, _: &Place) -> Result<SecretText, String> {
+    fn read(&self, _: &Place) -> Result<SecretText, SourceError> {
         Ok(SecretText::new("hunter2".into()))
     }
 }
@@ -142,7 +142,15 @@ fn a_refused_successor_leaves_the_old_token_its_time_and_is_not_tried_again() {
     let old = VaultToken::new(&SecretText::new("one".into())).expect("a token");
     let same = sessions.renewed(&address(), old.as_ref()).expect("no error").expect("a token");
     assert_eq!(same.expose_secret(), "one");
-    assert_eq!(server.asked(), ["me -", "renew-self one", "me -"]);
+    assert_eq!(server.asked(), ["me -", "renew-self one", "me -", "lookup-self one"]);
+    // When it has ended, it is said why there is no other.
+    server.says(403, "{}");
+    let error = sessions.renewed(&address(), old.as_ref()).expect_err("it is dead");
+    let expected = "the token of the login userpass at auth/userpass (a test) has ended, and another \
+                    login failed: invalid username or password (400)";
+    assert!(error.starts_with(expected) && !error.contains("hunter2"), "{error}");
+    assert_eq!(sessions.token(&address()).map(|_| ()), Err(error));
+    assert_eq!(server.asked(), ["lookup-self one"]);
 }
 
 #[test]
@@ -158,7 +166,40 @@ fn nobody_is_asked_for_a_password_twice() {
     let old = VaultToken::new(&SecretText::new("one".into())).expect("a token");
     let same = sessions.renewed(&address(), old.as_ref()).expect("no error").expect("a token");
     assert_eq!(same.expose_secret(), "one");
-    assert_eq!(server.asked(), ["me -", "renew-self one"]);
+    server.says(403, "{}");
+    let error = sessions.renewed(&address(), old.as_ref()).expect_err("it is dead");
+    assert!(error.contains("another login needs somebody to be there"), "{error}");
+    let asked = ["me -", "renew-self one", "lookup-self one", "lookup-self one"];
+    assert_eq!(server.asked(), asked);
+}
+
+#[test]
+fn who_is_interrupted_takes_tokens_back_and_nobody_gets_another() {
+    let server = Arc::new(Server::default());
+    let sessions = Arc::new(sessions(&server, "env:P"));
+    server.gives("one", 90);
+    check(&sessions, "one");
+    sessions.break_off(true);
+    assert_eq!(server.asked(), ["me -", "revoke-self one"]);
+    let (said, heard) = std::sync::mpsc::channel();
+    let late = Arc::clone(&sessions);
+    std::thread::spawn(move || said.send(late.token(&address()).is_ok()));
+    // It waits for the end of the program, which here does not come.
+    assert!(heard.recv_timeout(Duration::from_millis(50)).is_err());
+    assert_eq!(server.asked(), [""; 0]);
+    std::mem::forget(sessions);
+}
+
+#[test]
+fn who_is_interrupted_while_they_are_asked_is_not_waited_for() {
+    let server = Arc::new(Server::default());
+    let sessions = sessions(&server, "terminal");
+    let asking = sessions.server(&address());
+    let asking = asking.lock().expect("no panic");
+    // On this clock it would wait for ever.
+    sessions.break_off(false);
+    assert_eq!(server.asked(), [""; 0]);
+    std::mem::forget((asking, sessions));
 }
 
 #[test]
