@@ -535,11 +535,7 @@ impl Document {
     ///
     /// If the format cannot hold one of them there, or takes just one of them in a step, as JSON where there
     /// is none yet.
-    pub fn insert_all(
-        &self,
-        container: NodeId,
-        entries: &[Entry<'_>],
-    ) -> Result<Edits, EditError> {
+    pub fn insert_all(&self, container: NodeId, entries: &[Entry<'_>]) -> Result<Edits, EditError> {
         match self.format {
             Format::Yaml => yaml::insert(self, container, entries),
             Format::Json => json::insert(self, container, entries),

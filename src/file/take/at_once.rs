@@ -177,8 +177,10 @@ impl<'c> Targets<'c> {
         let mut targets = Vec::new();
         for (above, paths) in by_container {
             let Some(container) = doc.find(&KeyPath(above.to_vec())) else { continue };
-            let keys: HashMap<String, NodeId> =
-                doc.entries(container).map(|(key, _)| (doc.key_text(key).into_owned(), key)).collect();
+            let keys: HashMap<String, NodeId> = doc
+                .entries(container)
+                .map(|(key, _)| (doc.key_text(key).into_owned(), key))
+                .collect();
             let items: Vec<NodeId> = match doc.node(container).kind() {
                 NodeKind::List => doc.items(container).collect(),
                 _ => Vec::new(),

@@ -131,7 +131,8 @@ struct Numbers(u64);
 
 impl Numbers {
     fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
     }
 
@@ -164,14 +165,20 @@ impl Numbers {
 const TEXTS: [(Format, &str); 14] = [
     (Format::Yaml, ""),
     (Format::Yaml, "# only\n"),
-    (Format::Yaml, "k0: 1 # c\n# above\nk1:\n  k0: x\n  # in\n  k2: [1, 2, {k3: 4}]\nk5: |\n  block\n# last\n"),
+    (
+        Format::Yaml,
+        "k0: 1 # c\n# above\nk1:\n  k0: x\n  # in\n  k2: [1, 2, {k3: 4}]\nk5: |\n  block\n# last\n",
+    ),
     (Format::Yaml, "k1:\n    k2:\n        k3: 1\n"),
     (Format::Yaml, "k1:\n- 1\n- 2\n- 3\n- 4\nk2: {}\nk3: []\nk4:\n  k0: 1"),
     (Format::Yaml, "{k0: 1, k1: {k2: 3}, k4: [1, 2, 3]}"),
     (Format::Yaml, "k1: {\r\n  k0: 1,\r\n  k2: 2,\r\n}\r\nk2: null\r\n"),
     (Format::Json, "{}"),
     (Format::Json, "{\"k0\":1,\"k1\":{},\"k2\":[]}"),
-    (Format::Json, "{\n  \"k0\": 1,\n  \"k1\": {\n    \"k2\": [1, 2, 3, 4, 5]\n  },\n  \"k5\": { \"k6\": 1 }\n}\n"),
+    (
+        Format::Json,
+        "{\n  \"k0\": 1,\n  \"k1\": {\n    \"k2\": [1, 2, 3, 4, 5]\n  },\n  \"k5\": { \"k6\": 1 }\n}\n",
+    ),
     (Format::Toml, ""),
     (Format::Toml, "k0 = 1 # c\nk1 = [1, 2]\n\n[k2]\nk3 = \"x\"\n# last\n[k2.k4]\nk5 = 1"),
     (Format::Toml, "k1 = { k2 = 1, k3 = { k4 = 2 } }\nk5.k6 = 1\nk5.k7 = 2\n"),

@@ -339,7 +339,8 @@ fn the_login_is_told_also_of_a_server_that_does_not_answer() {
         let user = Sandbox { vars: all, ..Sandbox::bare() };
         let config = user.home().join(".config/waxseal/config.yaml");
         std::fs::create_dir_all(config.parent().expect("a folder")).expect("made");
-        let auto_auth = "auto_auth:\n  method: userpass\n  username: me\n  password: env:PW\n  mount: people\n";
+        let auto_auth =
+            "auto_auth:\n  method: userpass\n  username: me\n  password: env:PW\n  mount: people\n";
         std::fs::write(&config, auto_auth).expect("written");
         std::fs::copy(sandbox.path(".sops.yaml"), user.path(".sops.yaml")).expect("copied");
         let text = user.run(&["doctor"]);
@@ -349,7 +350,8 @@ fn the_login_is_told_also_of_a_server_that_does_not_answer() {
         let line = line.unwrap_or_default().replace(&config.display().to_string(), "FILE");
         let (text, all) = (text.stdout, report.to_string());
         assert!(!text.contains("hunter2") && !all.contains("hunter2"), "{text}{all}");
-        assert!(text.contains(&format!("server {away}")), "{text}");
+        // Without a login that can be read there is no client for servers.
+        assert_eq!(text.contains(&format!("server {away}")), !line.is_empty(), "{text}");
         (line, report["login"].clone())
     };
     let (line, json) = told(&[("PW", "hunter2")]);
