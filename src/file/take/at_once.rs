@@ -95,7 +95,15 @@ pub(super) fn entries(
         inserted.push((*container, entries));
     }
     all.sort_by_key(|(span, depth, _)| (span.start(), std::cmp::Reverse(*depth)));
-    let text = joined(doc, all.iter().map(|(span, _, text)| (*span, text.as_str())))?;
+    // A last line without a line break gets one from the first that comes behind it.
+    let end = Some(doc.text().len()).filter(|_| !doc.text().ends_with(['\n', '\r']));
+    let mut is_ended = false;
+    let edits = all.iter().map(|(span, _, text)| {
+        let begun = std::mem::replace(&mut is_ended, end == Some(span.start()));
+        let rest = text.strip_prefix("\r\n").or_else(|| text.strip_prefix(['\n', '\r']));
+        (*span, rest.filter(|_| begun).unwrap_or(text))
+    });
+    let text = joined(doc, edits)?;
     let (new, places) = check_inserted(doc, text, &inserted).ok()?;
     Some((with_digits(new, &places, &values)?, made))
 }
