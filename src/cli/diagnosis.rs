@@ -21,11 +21,29 @@ pub(crate) struct Diagnosis {
     pub(crate) configuration: Option<(String, &'static str)>,
     /// Variables that are set, and what they say; secrets not.
     pub(crate) settings: Vec<(&'static str, String)>,
+    /// The login of runs that have no token.
+    pub(crate) login: Option<Login>,
     pub(crate) servers: Vec<Server>,
     pub(crate) identities: Vec<Looked>,
     pub(crate) files: Vec<File>,
     /// What does not work.
     pub(crate) problems: Vec<String>,
+}
+
+/// A login that is configured, without its secrets.
+pub(crate) struct Login {
+    /// The variable, or the file.
+    pub(crate) source: String,
+    pub(crate) method: &'static str,
+    /// What the one who logs in is called, and the name.
+    pub(crate) who: Option<(&'static str, String)>,
+    /// Behind `auth/`.
+    pub(crate) mount: String,
+    pub(crate) namespace: Option<String>,
+    /// Without a token: in every request.
+    pub(crate) inline: bool,
+    /// The variable with a token, which counts before.
+    pub(crate) hidden_by: Option<&'static str>,
 }
 
 /// A server that is named anywhere.
@@ -102,6 +120,9 @@ impl Diagnosis {
         for (name, value) in &self.settings {
             line(&format!("  {name}: {value}"));
         }
+        if let Some(login) = &self.login {
+            line(&login.text());
+        }
         for server in &self.servers {
             server.text().lines().for_each(&mut line);
         }
@@ -152,12 +173,52 @@ impl Diagnosis {
             ("ok", bool(self.problems.is_empty())),
             ("configuration", configuration),
             ("settings", list(&self.settings, setting)),
+            ("login", self.login.as_ref().map_or_else(null, Login::tree)),
             ("servers", list(&self.servers, Server::tree)),
             ("identities", list(&self.identities, identity)),
             ("files", list(&self.files, File::tree)),
             ("problems", list(&self.problems, |it| text(it))),
         ]);
         Document::emit(&tree, Format::Json).map_err(|error| Error::of(exit::CANNOT_EXPRESS, &error))
+    }
+}
+
+impl Login {
+    fn text(&self) -> String {
+        let mut out = format!("  login: {}", self.method);
+        if let Some((kind, name)) = &self.who {
+            let _ = write!(out, ", {kind} {}", name.shown());
+        }
+        let _ = write!(out, ", at auth/{}", self.mount);
+        if let Some(namespace) = &self.namespace {
+            let _ = write!(out, ", namespace {}", namespace.shown());
+        }
+        if self.inline {
+            out.push_str(", in every request");
+        }
+        let _ = write!(out, " ({})", self.source);
+        if let Some(name) = self.hidden_by {
+            let _ = write!(out, "; not used, {name} has a token");
+        }
+        out
+    }
+
+    fn tree(&self) -> Tree {
+        let name = |wanted: &str| {
+            let who = self.who.as_ref().filter(|(kind, _)| *kind == wanted);
+            optional(who.map(|(_, name)| name.as_str()))
+        };
+        map(vec![
+            ("source", text(&self.source)),
+            ("method", text(self.method)),
+            ("role", name("role")),
+            ("role_id", name("role_id")),
+            ("username", name("username")),
+            ("mount", text(&self.mount)),
+            ("namespace", optional(self.namespace.as_deref())),
+            ("inline", bool(self.inline)),
+            ("hidden_by", optional(self.hidden_by)),
+        ])
     }
 }
 

@@ -8,18 +8,21 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::context::Ctx;
-use super::diagnosis::{Diagnosis, File, Key, Server};
+use super::diagnosis::{Diagnosis, File, Key, Login, Server};
 use super::error::Error;
 use super::exit::{self, Exit};
 use super::input::Input;
 use super::key_diff::shown;
 use super::{open, tree};
 use crate::keys::{KeyGroup, MasterKey, WrappedKey};
+use crate::keyservice::vault::auth::Plan;
 use crate::keyservice::vault::settings::{ADDR, AGENT_ADDR, VaultSettings};
 use crate::keyservice::vault::{Address, CallError, Client, TokenProblem, TokenState};
 use crate::keyservice::{KeyError, RecoverError};
+use crate::os::auto_auth::configured;
 use crate::os::env::VARIABLES;
 use crate::os::threads::side_by_side;
+use crate::os::vault_token::of_variable;
 use crate::shown::Show;
 
 /// Say what is configured, what servers and identities there are, and which files can be opened
@@ -49,6 +52,10 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<Exit, Error> {
             found.configuration = path.map(|path| (path, from));
         }
         Err(error) => found.problems.push(one_line(&error)),
+    }
+    match login(ctx) {
+        Ok(login) => found.login = login,
+        Err(problem) => found.problems.push(problem),
     }
     let files = files(ctx, args, &mut found)?;
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -82,6 +89,21 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<Exit, Error> {
         ctx.out.error(&Error::new(exit::GENERIC, problem.clone()));
     }
     Ok(exit::GENERIC)
+}
+
+/// The login that is configured; no server is asked for it.
+fn login(ctx: &Ctx) -> Result<Option<Login>, String> {
+    let hidden_by = of_variable(&ctx.env).map(|(name, _)| name);
+    let (plan, source) = match configured(&ctx.env) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(None),
+        // Nothing needs it.
+        Err(_) if hidden_by.is_some() => return Ok(None),
+        Err(problem) => return Err(problem),
+    };
+    let who = plan.login.who().map(|(kind, name)| (kind, name.to_owned()));
+    let Plan { login, mount, namespace, inline } = plan;
+    Ok(Some(Login { source, method: login.name(), who, mount, namespace, inline, hidden_by }))
 }
 
 fn one_line(error: &Error) -> String {
@@ -196,7 +218,14 @@ fn servers(ctx: &Ctx, all: Vec<Named>, found: &mut Diagnosis) {
     }
     let client = match ctx.vault().client() {
         Ok(client) => client,
-        Err(error) => return found.problems.push(error.to_string()),
+        Err(error) => {
+            // The login may have been told.
+            let problem = error.to_string();
+            if !found.problems.contains(&problem) {
+                found.problems.push(problem);
+            }
+            return;
+        }
     };
     for (address, (names, keys)) in named {
         let server = ask(client, &settings, &address, names, &keys, &mut found.problems);

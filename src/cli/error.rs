@@ -19,9 +19,7 @@ pub(crate) struct Error {
     source: Source,
     hints: Vec<String>,
     /// What other files can fail by as well.
-    shared: Option<Shared>,
-    /// The files in whose errors its causes were told.
-    told_for: Option<String>,
+    shared: Option<Box<Shared>>,
     /// What stands first when the program is called `sops`: callers match on it.
     sops_headline: Option<&'static str>,
 }
@@ -32,7 +30,7 @@ enum Source {
     /// In a line.
     Text(String),
     /// No key gives the data key.
-    NoKey(NoKey),
+    NoKey(Box<NoKey>),
     /// Whoever read standard output went away: nobody wants to hear of it.
     ClosedPipe,
 }
@@ -45,6 +43,8 @@ struct Shared {
     causes: Vec<Cause>,
     /// How many of the hints are about them.
     hints: usize,
+    /// The files in whose errors they were told.
+    told_for: Option<String>,
 }
 
 /// Where a cause lies, such as at a server or in a key, and what it is.
@@ -79,7 +79,7 @@ impl Error {
     pub(crate) fn new(exit: Exit, text: impl Into<String>) -> Self {
         let source = Source::Text(text.into());
         let (hints, shared) = (Vec::new(), None);
-        Self { exit, file: None, source, hints, shared, told_for: None, sops_headline: None }
+        Self { exit, file: None, source, hints, shared, sops_headline: None }
     }
 
     /// An error of the library, with all that caused it.
@@ -89,7 +89,7 @@ impl Error {
 
     /// No key of a file gives its data key.
     pub(crate) fn no_key(report: NoKey) -> Self {
-        let source = Source::NoKey(report);
+        let source = Source::NoKey(Box::new(report));
         Self { source, ..Self::new(exit::NO_KEY, "") }
             .sops("Failed to get the data key required to decrypt the SOPS file.")
     }
@@ -120,7 +120,7 @@ impl Error {
     /// The same error, with what other files can fail by as well; hints until now are about that.
     pub(crate) fn because(mut self, headline: &str, causes: Vec<Cause>) -> Self {
         let (headline, hints) = (headline.to_owned(), self.hints.len());
-        self.shared = Some(Shared { headline, causes, hints });
+        self.shared = Some(Box::new(Shared { headline, causes, hints, told_for: None }));
         self
     }
 
@@ -136,7 +136,11 @@ impl Error {
 
     /// The same error in a line, for its causes were told of these files.
     pub(crate) fn told_for(&self, files: &str) -> Self {
-        Self { told_for: Some(files.to_owned()), ..self.clone() }
+        let mut told = self.clone();
+        if let Some(shared) = &mut told.shared {
+            shared.told_for = Some(files.to_owned());
+        }
+        told
     }
 
     /// What the process ends with, if this is all that happened.
@@ -159,7 +163,7 @@ impl Error {
             out.push_str("\n\n");
         }
         let file = self.file.as_ref().map_or(String::new(), |it| format!("{}: ", it.shown()));
-        let told = self.shared.as_ref().zip(self.told_for.as_ref());
+        let told = self.shared.as_ref().and_then(|it| Some((it, it.told_for.as_ref()?)));
         let text = match (&self.source, told) {
             (Source::ClosedPipe, _) => return String::new(),
             (_, Some((shared, files))) if shared.headline.is_empty() => &format!("as for {files}"),

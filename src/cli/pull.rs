@@ -3,6 +3,7 @@
 //! Invariants: values go from the server into the sealed text and never to disk in between; what the rule
 //! leaves in the open by default is not put there; an error leaves the file as it was.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::batch::{self, Done, Expected, Order, Write};
@@ -16,7 +17,7 @@ use super::kv::{self, Wanted};
 use super::open::{self, ReadArgs, Trust};
 use super::plain;
 use super::sealing::SealArgs;
-use super::set;
+use super::{set, tree};
 use crate::crypto::encrypted_value::is_token;
 use crate::document::{Document, Format, NodeKind, Value};
 use crate::file::{self, Prune, TakeError};
@@ -27,15 +28,17 @@ use crate::policy;
 use crate::shown::Show;
 use crate::value::ScalarType;
 
-/// Put the values of a secret in a key-value engine of Vault or OpenBao into a sealed file
+/// Put the values of secrets in a key-value engine of Vault or OpenBao into sealed files
 ///
-/// The file keeps its shape: order, comments, quoting, and the ciphertext of what did not change. One
-/// that is not there is sealed by its creation rule.
+/// Which secret belongs to a file is said by the destination rules of .sops.yaml. A file keeps its shape:
+/// order, comments, quoting, and the ciphertext of what did not change. One that is not there is sealed
+/// by its creation rule.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct PullArgs {
-    /// The file
-    pub(crate) file: Option<PathBuf>,
-    /// The secret: where the engine is mounted, and the path in it; else the destination rule says it
+    /// The files
+    pub(crate) files: Vec<PathBuf>,
+    /// The secret of one file: where the engine is mounted, and the path in it; else the destination rule
+    /// says it
     #[arg(long, value_name = "PATH", overrides_with = "from")]
     pub(crate) from: Option<String>,
     /// This version of the secret instead of the last one
@@ -44,6 +47,12 @@ pub(crate) struct PullArgs {
     /// Remove keys that the secret does not have
     #[arg(long)]
     pub(crate) prune: bool,
+    /// Pull for every sealed file below folders, whose secrets have the names that the files have there
+    #[arg(long, conflicts_with = "from")]
+    pub(crate) recursive: bool,
+    /// Leave the extensions out of the names
+    #[arg(long)]
+    pub(crate) omit_extensions: bool,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }
@@ -51,21 +60,59 @@ pub(crate) struct PullArgs {
 /// Runs `pull`.
 pub(crate) fn run(ctx: &Ctx, args: &PullArgs) -> Result<Exit, Error> {
     ctx.rules()?;
-    let Some(file) = &args.file else {
-        return Err(Error::new(exit::NO_FILE, "no file specified: pull takes one FILE"));
-    };
-    if file.is_dir() {
-        return Err(Error::new(exit::GENERIC, "is a folder: pull takes one FILE").about(file));
+    if args.files.is_empty() {
+        return Err(Error::new(exit::NO_FILE, "no file specified: pull takes FILE..."));
     }
-    let files = std::slice::from_ref(file);
-    Ok(batch::run(ctx, files, Order::InTurn, |path| pull(ctx, args, path)))
+    if args.from.is_some() && args.files.len() > 1 {
+        let text = "--from names the secret of one file, and several were named";
+        return Err(Error::new(exit::CONFLICT, text)
+            .hint("destination rules in .sops.yaml say which secret belongs to which file"));
+    }
+    let (files, names) = files(args)?;
+    let work = |path: &Path| {
+        let name = names.get(path).map_or(path, PathBuf::as_path);
+        pull(ctx, args, path, name)
+    };
+    Ok(batch::run(ctx, &files, Order::SideBySide, work))
 }
 
-fn pull(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Done, Error> {
+/// The files, and what the secret of each is called by.
+fn files(args: &PullArgs) -> Result<(Vec<PathBuf>, HashMap<PathBuf, PathBuf>), Error> {
+    let mut named: Vec<(PathBuf, PathBuf)> = Vec::new();
+    for file in &args.files {
+        if !file.is_dir() {
+            named.push((file.clone(), file.file_name().map(PathBuf::from).unwrap_or_default()));
+            continue;
+        }
+        if !args.recursive {
+            let text = "is a folder: --recursive pulls for the sealed files in it";
+            return Err(Error::new(exit::GENERIC, text).about(file));
+        }
+        let below = tree::sealed_below(file)?;
+        if below.is_empty() {
+            let text = "no sealed file is below this folder";
+            return Err(Error::new(exit::NO_FILE, text).about(file));
+        }
+        let name = |path: &PathBuf| path.strip_prefix(file).unwrap_or(path).to_owned();
+        named.extend(below.iter().map(|path| (kv::walked(path), name(path))));
+    }
+    let (mut files, mut names) = (Vec::new(), HashMap::new());
+    for (path, name) in named {
+        if let Some(other) = names.insert(path.clone(), name.clone()).filter(|it| *it != name) {
+            let (other, name) = (other.shown(), name.shown());
+            let text = format!("is named twice: it would take {other} and {name}");
+            return Err(Error::new(exit::CONFLICT, text).about(&path));
+        }
+        files.push(path);
+    }
+    Ok((files, names))
+}
+
+fn pull(ctx: &Ctx, args: &PullArgs, path: &Path, name: &Path) -> Result<Done, Error> {
     let format = format_of(path, args.read.input_type);
     check_is_sealed_kind(format)?;
     if let Ok(false) = path.try_exists() {
-        return new_file(ctx, args, path, format);
+        return new_file(ctx, args, path, name, format);
     }
     let opened = open::open_file(ctx, path, &args.read, Trust::Verified)?;
     if opened.file.encrypted().is_envelope() {
@@ -73,7 +120,7 @@ fn pull(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Done, Error> {
         return Err(Error::new(exit::GENERIC, text));
     }
     opened.refuse_broken()?;
-    let (values, place) = secret(ctx, args, path)?;
+    let (values, place) = secret(ctx, args, path, name)?;
     let doc = opened.file.document();
     let prune = if args.prune { Prune::Yes } else { Prune::No };
     let taken = file::take(doc, &values, prune).map_err(|error| refused(&error))?;
@@ -105,10 +152,16 @@ fn pull(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<Done, Error> {
 }
 
 /// A file that is not there yet.
-fn new_file(ctx: &Ctx, args: &PullArgs, path: &Path, format: Format) -> Result<Done, Error> {
+fn new_file(
+    ctx: &Ctx,
+    args: &PullArgs,
+    path: &Path,
+    name: &Path,
+    format: Format,
+) -> Result<Done, Error> {
     plain::refuse_configuration(path)?;
     let plan = SealArgs::default().plan(ctx, path)?;
-    let (values, place) = secret(ctx, args, path)?;
+    let (values, place) = secret(ctx, args, path, name)?;
     let text = file::write_values(&values, format)
         .map_err(|error| explain::file(&error, Role::Changed))?;
     let sealed = encrypt_anew(ctx, &plan, text, format)?;
@@ -124,14 +177,11 @@ fn new_file(ctx: &Ctx, args: &PullArgs, path: &Path, format: Format) -> Result<D
 }
 
 /// What the secret holds.
-fn secret(ctx: &Ctx, args: &PullArgs, path: &Path) -> Result<(Value, String), Error> {
+fn secret(ctx: &Ctx, args: &PullArgs, path: &Path, name: &Path) -> Result<(Value, String), Error> {
     let wanted = match &args.from {
         Some(from) => Wanted::at(ctx, from)?,
-        None => {
-            let name = path.file_name().map(PathBuf::from).unwrap_or_default();
-            Wanted::by_rule(ctx, path, &name, false)
-                .map_err(|error| error.hint("--from PATH names the secret without a rule"))?
-        }
+        None => Wanted::by_rule(ctx, path, name, args.omit_extensions)
+            .map_err(|error| error.hint("--from PATH names the secret without a rule"))?,
     };
     let client = kv::client(ctx)?;
     let place = wanted.find(client, "read")?;

@@ -292,6 +292,9 @@ pub const MAX_DEPTH: usize = 10_000;
 /// What is said of a deeper one.
 const TOO_DEEP: &str = "values nested deeper than 10,000 levels";
 
+/// What is put into a collection: under a key in a map, without one in a list.
+pub type Entry<'a> = (Option<&'a str>, &'a Tree);
+
 /// A text in one of the formats, and its nodes.
 pub struct Document {
     format: Format,
@@ -523,10 +526,20 @@ impl Document {
         key: Option<&str>,
         value: &Tree,
     ) -> Result<Edits, EditError> {
+        self.insert_all(container, &[(key, value)])
+    }
+
+    /// [`Document::insert`] of several, in one step: the text is that of one after the other.
+    ///
+    /// # Errors
+    ///
+    /// If the format cannot hold one of them there, or takes just one of them in a step, as JSON where there
+    /// is none yet.
+    pub fn insert_all(&self, container: NodeId, entries: &[Entry<'_>]) -> Result<Edits, EditError> {
         match self.format {
-            Format::Yaml => yaml::insert(self, container, key, value),
-            Format::Json => json::insert(self, container, key, value),
-            Format::Toml => toml::insert(self, container, key, value),
+            Format::Yaml => yaml::insert(self, container, entries),
+            Format::Json => json::insert(self, container, entries),
+            Format::Toml => toml::insert(self, container, entries),
             Format::Dotenv | Format::Ini | Format::Binary => Ok(Edits::new()),
         }
     }

@@ -3,10 +3,12 @@
 //! The new text is parsed; every key and value outside of the changed place must be there as before,
 //! in the same order and the same collections, and every alias must name what it named.
 
+use std::collections::HashMap;
+
 use super::error::{FileError, position_of};
 use super::plain_check::is_container;
 use super::skip::Skip;
-use crate::document::{Document, Format, NodeId, NodeKind};
+use crate::document::{Document, Entry, Format, NodeId, NodeKind};
 use crate::path::KeyPath;
 use crate::value::{Scalar, ScalarType, Tree};
 
@@ -36,11 +38,63 @@ pub(super) fn check_set(
     Ok(new.into_text())
 }
 
+/// Checks that these entries are there, each behind what its collection (of the old text) had, and that
+/// nothing else changed: the new text, and where their values stand in it.
+pub(super) fn check_inserted(
+    old: &Document,
+    text: String,
+    inserted: &[(NodeId, Vec<Entry<'_>>)],
+) -> Result<(Document, Vec<NodeId>), FileError> {
+    let new = Document::parse(text, old.format())?;
+    let differs = || FileError::Check { position: position_of(&new, NodeId::FIRST) };
+    let (mut added, mut values) = (Vec::new(), Vec::new());
+    for (container, entries) in inserted {
+        let at = new.find(&old.path_of(*container)).ok_or_else(differs)?;
+        let by_key: HashMap<_, _> =
+            new.entries(at).map(|(key, value)| (new.key_text(key), (key, value))).collect();
+        let items: Vec<NodeId> = match new.node(at).kind() {
+            NodeKind::List => new.items(at).collect(),
+            _ => Vec::new(),
+        };
+        let mut rest = items.len().checked_sub(entries.len()).map(|from| items[from..].iter());
+        for (key, tree) in entries {
+            let (entry, value) = match key {
+                Some(key) => by_key.get(*key).copied(),
+                None => rest.as_mut().and_then(Iterator::next).map(|&item| (item, item)),
+            }
+            .ok_or_else(differs)?;
+            // The tree of a TOML node is looked for in the whole text.
+            let is_it = match (new.node(value).kind(), tree) {
+                (NodeKind::Scalar, Tree::Scalar(scalar)) => {
+                    same_scalar(&new.scalar(value)?, scalar, old.format())
+                }
+                _ => alike(&new.tree(value)?, tree, old.format()),
+            };
+            if !is_it {
+                return Err(differs());
+            }
+            added.push(entry);
+            values.push(value);
+        }
+    }
+    check_rest(old, &[], &new, &added)?;
+    Ok((new, values))
+}
+
+/// Checks that these entries and items are gone, and nothing else.
+pub(super) fn check_removed(
+    old: &Document,
+    text: String,
+    gone: &[NodeId],
+) -> Result<String, FileError> {
+    let new = Document::parse(text, old.format())?;
+    check_rest(old, gone, &new, &[])?;
+    Ok(new.into_text())
+}
+
 /// Checks that the entry or item is gone, and nothing else.
 pub(super) fn check_unset(old: &Document, text: String, gone: NodeId) -> Result<String, FileError> {
-    let new = Document::parse(text, old.format())?;
-    check_rest(old, &[gone], &new, &[])?;
-    Ok(new.into_text())
+    check_removed(old, text, &[gone])
 }
 
 /// The key of a value in a map, an item or the root itself.

@@ -33,6 +33,8 @@ mod moving;
 mod one_cause;
 mod peers;
 #[cfg(feature = "vault")]
+mod publish_killed;
+#[cfg(feature = "vault")]
 mod pull;
 mod put_back;
 mod readme;

@@ -3,7 +3,7 @@
 //! Invariant: an entry goes in behind the last one, and [`remove`] takes back exactly what
 //! [`insert`] added, also the blank that it put into `{}`.
 
-use super::super::{Document, EditError, NodeId, NodeKind};
+use super::super::{Document, EditError, Entry, NodeId, NodeKind};
 use super::layout::{Layout, indent_at, last_line, members, white_before};
 use super::scalar::write_string;
 use super::write::{check, write_tree};
@@ -14,9 +14,9 @@ use crate::value::Tree;
 pub(super) fn insert(
     doc: &Document,
     container: NodeId,
-    key: Option<&str>,
-    value: &Tree,
+    entries: &[Entry<'_>],
 ) -> Result<Edits, EditError> {
+    let Some(&(key, _)) = entries.first() else { return Ok(Edits::new()) };
     let inexpressible = |what| EditError::Inexpressible { format: "JSON", what };
     let container = match doc.node(container).kind() {
         NodeKind::Document => doc.value_of(container).unwrap_or(container),
@@ -28,12 +28,17 @@ pub(super) fn insert(
         (NodeKind::List, Some(_)) => return Err(inexpressible("a key in an array")),
         _ => return Err(inexpressible("an entry")),
     }
-    check(value)?;
+    for (other, value) in entries {
+        if other.is_some() != key.is_some() {
+            return Err(inexpressible("members among items"));
+        }
+        check(value)?;
+    }
 
     let text = doc.text();
     let layout = Layout::of(doc, container);
     let mut edits = Edits::new();
-    let entry = |indent: &str, out: &mut String| {
+    let entry = |(key, value): &Entry<'_>, indent: &str, out: &mut String| {
         if let Some(key) = key {
             write_string(key, layout.escapes, out);
             out.push_str(layout.colon);
@@ -42,6 +47,8 @@ pub(super) fn insert(
     };
     let members = members(doc, container);
     let Some(&(start, end)) = members.last() else {
+        let [first] = entries else { return Err(inexpressible("several entries in an empty one")) };
+        let entry = |indent: &str, out: &mut String| entry(first, indent, out);
         insert_into_empty(doc, container, &layout, &mut edits, entry);
         return Ok(edits);
     };
@@ -50,9 +57,11 @@ pub(super) fn insert(
         white = " ";
     }
     edits.push_with(Span::at(end), |out| {
-        out.push(',');
-        out.push_str(white);
-        entry(indent_at(text, start), out);
+        for one in entries {
+            out.push(',');
+            out.push_str(white);
+            entry(one, indent_at(text, start), out);
+        }
     });
     Ok(edits)
 }

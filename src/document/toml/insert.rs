@@ -4,6 +4,9 @@
 //! the text; nothing that stands in the text comes to stand under another table, comments behind
 //! the last table of an array excepted.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use super::super::{Document, EditError, NodeId, NodeKind, Style};
 use super::flow;
 use super::place::{Place, brackets, indent_at, inside, line_end, line_start};
@@ -17,27 +20,53 @@ use crate::value::Tree;
 pub(super) fn insert(
     doc: &Document,
     container: NodeId,
-    key: Option<&str>,
-    value: &Tree,
+    entries: &[super::super::Entry<'_>],
 ) -> Result<Edits, EditError> {
-    check(value)?;
+    for (_, value) in entries {
+        check(value)?;
+    }
     let container = match doc.node(container).kind() {
         NodeKind::Document => doc.value_of(container).unwrap_or(container),
         _ => container,
     };
     let is_flow = brackets(doc, container);
-    let (at, text) = match (doc.node(container).kind(), key, is_flow) {
-        (NodeKind::Map, Some(_), Some(flow)) | (NodeKind::List, None, Some(flow)) => {
-            return Ok(flow::insert(doc, flow, container, key, value));
+    let place = Place::new(doc);
+    let several = entries.len() > 1;
+    let own = several && place.statements.iter().any(|statement| statement.table == container);
+    let mut lines: BTreeMap<usize, String> = BTreeMap::new();
+    for &(key, value) in entries {
+        let (at, text) = match (doc.node(container).kind(), key, is_flow) {
+            (NodeKind::Map, Some(_), Some(flow)) | (NodeKind::List, None, Some(flow)) => {
+                if several {
+                    return Err(inexpressible("several values in one line"));
+                }
+                return Ok(flow::insert(doc, flow, container, key, value));
+            }
+            // The first may get a header that those behind it stand under.
+            (NodeKind::Map, Some(_), None) if several && !own => {
+                return Err(inexpressible("several entries in an empty table"));
+            }
+            (NodeKind::Map, Some(key), None) => map_entry(&place, container, key, value),
+            (NodeKind::List, None, None) => list_item(&place, container, value)?,
+            (NodeKind::Map, None, _) => return Err(inexpressible("an entry without a key")),
+            (NodeKind::List, Some(_), _) => return Err(inexpressible("a key in an array")),
+            _ => return Err(inexpressible("an entry")),
+        };
+        match lines.entry(at) {
+            Entry::Vacant(new) => drop(new.insert(text)),
+            Entry::Occupied(mut before) => {
+                // The last line is ended once.
+                let ends = at == doc.text().len() && line_start(doc.text(), at) != at;
+                let line_break = Some(place.line_break).filter(|_| ends);
+                let text = line_break.and_then(|it| text.strip_prefix(it)).unwrap_or(&text);
+                before.get_mut().push_str(text);
+            }
         }
-        (NodeKind::Map, Some(key), None) => map_entry(&Place::new(doc), container, key, value),
-        (NodeKind::List, None, None) => list_item(&Place::new(doc), container, value)?,
-        (NodeKind::Map, None, _) => return Err(inexpressible("an entry without a key")),
-        (NodeKind::List, Some(_), _) => return Err(inexpressible("a key in an array")),
-        _ => return Err(inexpressible("an entry")),
-    };
+    }
     let mut edits = Edits::new();
-    edits.push(Span::at(at), &text);
+    for (at, text) in lines {
+        edits.push(Span::at(at), &text);
+    }
     Ok(edits)
 }
 

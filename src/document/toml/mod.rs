@@ -54,10 +54,9 @@ pub(super) fn scalar(doc: &Document, id: NodeId) -> Result<Scalar<'_>, ParseErro
 pub(super) fn insert(
     doc: &Document,
     at: NodeId,
-    key: Option<&str>,
-    value: &Tree,
+    entries: &[super::Entry<'_>],
 ) -> Result<Edits, EditError> {
-    insert::insert(doc, at, key, value)
+    insert::insert(doc, at, entries)
 }
 
 pub(super) fn replace(doc: &Document, value: NodeId, new: &Tree) -> Result<Edits, EditError> {

@@ -6,28 +6,28 @@
 use super::emit::{self, Blocks, FlowLines, Layout};
 use super::extent::{content_end, document_end, is_pair, lines_end, members};
 use super::place::{comment_follows, line_start, margin, step};
-use crate::document::{Document, EditError, NodeId, NodeKind, Style};
+use crate::document::{Document, EditError, Entry, NodeId, NodeKind, Style};
 use crate::text::{Edits, Span, line_break};
-use crate::value::Tree;
 
-/// Inserts an entry or item.
+/// Inserts entries or items.
 pub(super) fn insert(
     doc: &Document,
     container: NodeId,
-    key: Option<&str>,
-    value: &Tree,
+    entries: &[Entry<'_>],
 ) -> Result<Edits, EditError> {
     let node = doc.node(container);
+    let Some(&(key, _)) = entries.first() else { return Ok(Edits::new()) };
     match (node.kind(), key) {
+        _ if entries.iter().any(|(other, _)| other.is_some() != key.is_some()) => {
+            Err(inexpressible("entries among items"))
+        }
         (NodeKind::Document, _) => match (members(doc, container).next(), key) {
-            (Some(value_id), _) => insert(doc, value_id, key, value),
-            (None, Some(_)) => {
-                Ok(by_lines(doc, container, key, value, document_end(doc, container)))
-            }
+            (Some(value_id), _) => insert(doc, value_id, entries),
+            (None, Some(_)) => Ok(by_lines(doc, container, entries, document_end(doc, container))),
             (None, None) => Err(inexpressible("an item without a list")),
         },
         (NodeKind::Map, Some(_)) | (NodeKind::List, None) if node.style() == Style::Flow => {
-            in_brackets(doc, container, key, value)
+            in_brackets(doc, container, entries)
         }
         (NodeKind::Map, Some(_)) | (NodeKind::List, None) => {
             let at = if doc.node(node.parent()).kind() == NodeKind::Document {
@@ -35,7 +35,7 @@ pub(super) fn insert(
             } else {
                 lines_end(doc.text(), content_end(doc, container, false))
             };
-            Ok(by_lines(doc, container, key, value, at))
+            Ok(by_lines(doc, container, entries, at))
         }
         (NodeKind::Map, None) => Err(inexpressible("an entry without a key")),
         (NodeKind::List, Some(_)) => Err(inexpressible("a key in a list")),
@@ -60,13 +60,7 @@ pub(super) fn layout(doc: &Document, container: NodeId, blocks: Blocks) -> Layou
     Layout { step: step(doc, container), line_break: line_break(doc.text()), blocks }
 }
 
-fn by_lines(
-    doc: &Document,
-    container: NodeId,
-    key: Option<&str>,
-    value: &Tree,
-    at: usize,
-) -> Edits {
+fn by_lines(doc: &Document, container: NodeId, entries: &[Entry<'_>], at: usize) -> Edits {
     let column = match doc.node(container).kind() {
         NodeKind::Document => 0,
         _ => doc.node(container).indent(),
@@ -81,10 +75,12 @@ fn by_lines(
         if is_open {
             out.push_str(layout.line_break);
         }
-        emit::push_spaces(column, out);
-        match key {
-            Some(key) => emit::push_entry(key, value, column, &layout, out),
-            None => emit::push_item(value, column, &layout, out),
+        for (key, value) in entries {
+            emit::push_spaces(column, out);
+            match key {
+                Some(key) => emit::push_entry(key, value, column, &layout, out),
+                None => emit::push_item(value, column, &layout, out),
+            }
         }
     });
     edits
@@ -101,8 +97,7 @@ fn is_in_block(doc: &Document, id: NodeId) -> bool {
 fn in_brackets(
     doc: &Document,
     container: NodeId,
-    key: Option<&str>,
-    value: &Tree,
+    entries: &[Entry<'_>],
 ) -> Result<Edits, EditError> {
     let text = doc.text();
     let span = doc.node(container).span();
@@ -118,13 +113,16 @@ fn in_brackets(
         // Below a block collection no tab may indent.
         .filter(|&start| !margin(text, start).contains('\t') || !is_in_block(doc, container));
     let mut edits = Edits::new();
-    edits.push_with(Span::at(at), |out| {
-        if last.is_some() {
+    let put = |(index, (key, value)): (usize, &Entry<'_>), out: &mut String| {
+        let is_first = last.is_none() && index == 0;
+        if !is_first {
             // Some readers take `?,` and `:,` for text.
-            out.push_str(if text[..at].ends_with(['?', ':']) { " ," } else { "," });
+            let before = if index == 0 { &text[..at] } else { out.as_str() };
+            let comma = if before.ends_with(['?', ':']) { " ," } else { "," };
+            out.push_str(comma);
         }
         let Some(start) = lines else {
-            if last.is_some() {
+            if !is_first {
                 out.push(' ');
             }
             if let Some(key) = key {
@@ -144,6 +142,9 @@ fn in_brackets(
         let at =
             FlowLines { margin: margin_here, unit: unit.unwrap_or("  "), line_break: file_break };
         emit::push_flow_lines(value, 0, &at, out);
+    };
+    edits.push_with(Span::at(at), |out| {
+        entries.iter().enumerate().for_each(|entry| put(entry, out));
     });
     Ok(edits)
 }

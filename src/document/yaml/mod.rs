@@ -111,10 +111,9 @@ pub(super) fn with_more_behind(doc: &Document, id: NodeId) -> Option<String> {
 pub(super) fn insert(
     doc: &Document,
     container: NodeId,
-    key: Option<&str>,
-    value: &Tree,
+    entries: &[super::Entry<'_>],
 ) -> Result<Edits, EditError> {
-    insert::insert(doc, container, key, value)
+    insert::insert(doc, container, entries)
 }
 
 pub(super) fn replace(doc: &Document, value: NodeId, new: &Tree) -> Result<Edits, EditError> {

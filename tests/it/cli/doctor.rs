@@ -327,3 +327,52 @@ fn a_login_that_fails_is_told_once() {
     let (_, report) = doctor(&sandbox);
     assert_eq!(report["servers"][0]["token"]["alive"], false);
 }
+
+#[test]
+fn the_login_is_told_also_of_a_server_that_does_not_answer() {
+    let away = format!("http://127.0.0.1:{}", crate::openbao::free_pair());
+    let sandbox = user(&away, "", &[("transit", "a")]);
+    let told = |vars: &[(&str, &str)]| {
+        let mut all = sandbox.vars.clone();
+        all.retain(|(name, _)| name != "VAULT_TOKEN");
+        all.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let user = Sandbox { vars: all, ..Sandbox::bare() };
+        let config = user.home().join(".config/waxseal/config.yaml");
+        std::fs::create_dir_all(config.parent().expect("a folder")).expect("made");
+        let auto_auth =
+            "auto_auth:\n  method: userpass\n  username: me\n  password: env:PW\n  mount: people\n";
+        std::fs::write(&config, auto_auth).expect("written");
+        std::fs::copy(sandbox.path(".sops.yaml"), user.path(".sops.yaml")).expect("copied");
+        let text = user.run(&["doctor"]);
+        assert_eq!(text.code, Some(1), "{}", text.stderr);
+        let (_, report) = doctor(&user);
+        let line = text.stdout.lines().find(|line| line.starts_with("  login: "));
+        let line = line.unwrap_or_default().replace(&config.display().to_string(), "FILE");
+        let (text, all) = (text.stdout, report.to_string());
+        assert!(!text.contains("hunter2") && !all.contains("hunter2"), "{text}{all}");
+        // Without a login that can be read there is no client for servers.
+        assert_eq!(text.contains(&format!("server {away}")), !line.is_empty(), "{text}");
+        (line, report["login"].clone())
+    };
+    let (line, json) = told(&[("PW", "hunter2")]);
+    assert_eq!(line, "  login: userpass, username me, at auth/people (FILE)");
+    assert_eq!((&json["method"], &json["mount"]), (&json!("userpass"), &json!("people")));
+    assert_eq!((&json["username"], &json["role"]), (&json!("me"), &Value::Null));
+    let own = ("WAXSEAL_VAULT_AUTH", "kubernetes role=app mount=k8s namespace=team jwt=env:PW");
+    let (line, json) = told(&[("PW", "hunter2"), own]);
+    let expected =
+        "  login: kubernetes, role app, at auth/k8s, namespace team (WAXSEAL_VAULT_AUTH)";
+    assert_eq!(line, expected);
+    assert_eq!((&json["role"], &json["source"]), (&json!("app"), &json!("WAXSEAL_VAULT_AUTH")));
+    let (line, json) = told(&[own, ("VAULT_TOKEN", "hunter2")]);
+    assert_eq!(line, format!("{expected}; not used, VAULT_TOKEN has a token"));
+    assert_eq!(json["hidden_by"], "VAULT_TOKEN");
+    // A role without a secret id needs nothing else.
+    let (line, json) = told(&[("WAXSEAL_VAULT_AUTH", "approle role_id=hunter2")]);
+    assert_eq!(line, "  login: approle, at auth/approle (WAXSEAL_VAULT_AUTH)");
+    assert_eq!(json["role_id"], Value::Null);
+    let (line, _) = told(&[("WAXSEAL_VAULT_AUTH", "approle role_id=r secret_id=env:PW")]);
+    assert_eq!(line, "  login: approle, role_id r, at auth/approle (WAXSEAL_VAULT_AUTH)");
+    let (line, json) = told(&[("WAXSEAL_VAULT_AUTH", "nonsense password=hunter2")]);
+    assert_eq!((line.as_str(), json), ("", Value::Null));
+}

@@ -181,15 +181,16 @@ fn what_is_no_file_or_no_path_is_told_as_that() {
     let url = "https://vault.example/v1/kv/data/x";
     for (words, exit, expected) in [
         (&["publish", "-y", "nosuch.yaml"][..], 1, "nosuch.yaml: no such file"),
-        (&["pull", "d"], 1, "d: is a folder: pull takes one FILE"),
+        (&["pull", "d"], 1, "d: is a folder: --recursive pulls for the sealed files in it"),
         (&["pull", "d/a.yaml", "--from", url], 1, "--from takes mount and path, no address"),
-        (&["pull"], 100, "pull takes one FILE"),
-        (&["pull", "a.yaml", "b.yaml"], 1, "unexpected argument 'b.yaml'"),
+        (&["pull"], 100, "pull takes FILE..."),
+        (&["pull", "--from", "kv/x", "a.yaml", "b.yaml"], 8, "--from names the secret of one file"),
+        (&["pull", "--recursive", ".", "d/a.yaml"], 8, "d/a.yaml: is named twice: it would take"),
     ] {
         let said = sandbox.run(words).fails(exit);
         assert!(said.contains(expected), "{said}");
     }
-    assert!(sandbox.run(&["pull", "--help"]).ok().contains("waxseal pull [OPTIONS] [FILE]\n"));
+    assert!(sandbox.run(&["pull", "--help"]).ok().contains("waxseal pull [OPTIONS] [FILES]...\n"));
 }
 
 #[test]
@@ -207,4 +208,55 @@ fn of_hidden_files_only_sealed_ones_are_published() {
     let all = |folder: &str| bao.ask("LIST", &format!("{mount}/metadata/{folder}"), None);
     assert_eq!(all("app")["data"]["keys"], json!([".c", ".hidden/", "a"]));
     assert_eq!(all("app/.hidden")["data"]["keys"], json!(["b"]));
+}
+
+#[test]
+fn a_tree_takes_what_was_published_of_it() {
+    let Some(bao) = Bao::start() else { return };
+    let mounts = [bao.kv_in("", 2), bao.kv_in("", 1)];
+    let rule = |(regex, mount): (&str, &String)| {
+        format!("  - {{path_regex: {regex}, vault_path: app, vault_kv_mount_name: {mount}}}\n")
+    };
+    let rules: String = ["^t/one/", "^t/"].into_iter().zip(&mounts).map(rule).collect();
+    let sandbox = user(bao.address(), &rules);
+    let names = ["t/one/a.yaml", "t/one/b.json", "t/two/deep/c.toml", "t/two/d.yaml"];
+    for name in names {
+        let plain = match name.rsplit_once('.') {
+            Some((_, "json")) => "{\"k\": \"old\"}\n",
+            Some((_, "toml")) => "k = \"old\" # why\n",
+            _ => "# why\nk: old\n",
+        };
+        sandbox.sealed(name, plain);
+    }
+    sandbox.run(&["publish", "-y", "--recursive", "--omit-extensions", "t"]).ok();
+    let pull = ["pull", "--recursive", "--omit-extensions", "t"];
+    let before = names.map(|name| sandbox.read(name));
+    sandbox.run(&pull).ok();
+    assert_eq!(names.map(|name| sandbox.read(name)), before, "nothing changed");
+
+    let new = json!({ "k": "new" });
+    bao.ask("POST", &format!("{}/data/app/one/a", mounts[0]), Some(json!({ "data": new })));
+    bao.ask("POST", &format!("{}/app/two/deep/c", mounts[1]), Some(new));
+    bao.ask("DELETE", &format!("{}/data/app/one/b", mounts[0]), None);
+    sandbox.write("t/open.yaml", "k: mine\n");
+    let said = sandbox.run(&pull).fails(1);
+    assert!(said.contains("t/one/b.json: ") && said.contains("was deleted"), "{said}");
+    assert!(said.ends_with("error: 1 of 4 files failed\n"), "{said}");
+    let now = names.map(|name| sandbox.read(name));
+    assert_eq!([now[0] == before[0], now[2] == before[2]], [false, false]);
+    assert_eq!((&now[1], &now[3]), (&before[1], &before[3]));
+    assert_eq!(sandbox.run(&["decrypt", names[0]]).ok(), "# why\nk: new\n");
+    assert_eq!(sandbox.run(&["decrypt", names[2]]).ok(), "k = \"new\" # why\n");
+    assert_eq!(sandbox.read("t/open.yaml"), "k: mine\n");
+    // Files by name, each by its own rule.
+    let rules = rule(("^x$", &mounts[0])) + &rule((".", &mounts[0]));
+    let config = sandbox.read(".sops.yaml");
+    let start = config.find("destination_rules:\n").expect("rules") + "destination_rules:\n".len();
+    sandbox.write(".sops.yaml", &(config[..start].to_owned() + &rules));
+    for name in ["a.yaml", "d.yaml"] {
+        let data = json!({ "data": { "k": name } });
+        bao.ask("POST", &format!("{}/data/app/{name}", mounts[0]), Some(data));
+    }
+    sandbox.run(&["pull", names[0], names[3]]).ok();
+    assert_eq!(sandbox.run(&["decrypt", names[3]]).ok(), "# why\nk: d.yaml\n");
 }

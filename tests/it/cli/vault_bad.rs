@@ -209,46 +209,36 @@ fn answers_with_items_that_are_wrong_open_nothing() {
         one is missing
         error: f0.yaml: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f1.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f2.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key: as for f0.yaml
+        error: f2.yaml: cannot recover the data key: as for f0.yaml
         error: 3 of 3 files failed
 
         one too many
         error: f0.yaml: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f1.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f2.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key: as for f0.yaml
+        error: f2.yaml: cannot recover the data key: as for f0.yaml
         error: 3 of 3 files failed
 
         two are swapped
         error: f0.yaml: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f1.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f2.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key: as for f0.yaml
+        error: f2.yaml: cannot recover the data key: as for f0.yaml
         error: 3 of 3 files failed
 
         a wrong reference
         error: f0.yaml: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f1.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f2.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key: as for f0.yaml
+        error: f2.yaml: cannot recover the data key: as for f0.yaml
         error: 3 of 3 files failed
 
         no reference
         error: f0.yaml: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f1.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f2.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key: as for f0.yaml
+        error: f2.yaml: cannot recover the data key: as for f0.yaml
         error: 3 of 3 files failed
 
         an empty plaintext

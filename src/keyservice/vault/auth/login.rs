@@ -176,6 +176,22 @@ impl Login {
         }
     }
 
+    /// As whom it logs in, where a setting says so: what that is called, and the name. Never a secret.
+    #[must_use]
+    pub fn who(&self) -> Option<(&'static str, &str)> {
+        match self {
+            // Where there is no secret id, this one is all it takes.
+            Self::AppRole(AppRole { role_id: Place::Here(id), secret_id: Some(_), .. }) => {
+                Some(("role_id", id))
+            }
+            Self::AppRole(_) => None,
+            Self::Password { username, .. } => Some(("username", username)),
+            Self::Jwt { role, .. } => role.as_deref().map(|role| ("role", role)),
+            Self::Certificate { name, .. } => name.as_deref().map(|name| ("role", name)),
+            Self::Vouched(vouched) => vouched.who(),
+        }
+    }
+
     /// Whether it is one request that can be made with others.
     fn is_one_request(&self) -> bool {
         match self {

@@ -188,6 +188,19 @@ impl Vouched {
         }))
     }
 
+    /// As whom it logs in, where a setting says so.
+    pub(super) fn who(&self) -> Option<(&'static str, &str)> {
+        let role = match self {
+            Self::Okta { username, .. } => return Some(("username", username)),
+            Self::GitHub { .. } | Self::Kerberos { .. } => None,
+            Self::Oidc { oidc, .. } => oidc.role.as_deref(),
+            Self::Saml(saml) => saml.role.as_deref(),
+            Self::AwsIam { role, .. } | Self::AwsEc2 { role, .. } => role.as_deref(),
+            Self::Gcp { role, .. } | Self::Azure { role, .. } => Some(role.as_str()),
+        };
+        role.map(|role| ("role", role))
+    }
+
     /// What the method is called.
     pub(super) fn name(&self) -> &'static str {
         match self {
