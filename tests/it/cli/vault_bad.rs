@@ -359,7 +359,7 @@ fn a_wrapped_key_that_the_server_cannot_open_is_told_apart() {
 
         below what is still decrypted
         error: b.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  ciphertext or signature version is disallowed by policy (too old): the key no longer decrypts this version
+          SERVER/v1/MOUNT/keys/a  ciphertext or signature version is disallowed by policy (too old): the key decrypts this version no more: see its min_decryption_version, and whether the version was deleted
 
     "#]].assert_eq(&said);
     assert_eq!(sandbox.run(&["decrypt", "new.yaml"]).ok(), "a: one\n");
