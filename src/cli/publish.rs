@@ -76,6 +76,7 @@ fn files(args: &PublishArgs) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
         }
         let below = fs::files_below(file, |_| true)
             .map_err(|(folder, error)| read_error(&error, exit::GENERIC).about(&folder))?;
+        let before = files.len();
         for path in below {
             let name = path.strip_prefix(file).unwrap_or(&path).to_owned();
             // The configuration, and what other programs keep for themselves; but no secret is left out.
@@ -85,6 +86,10 @@ fn files(args: &PublishArgs) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
                 continue;
             }
             files.push((walked(&path), name));
+        }
+        if files.len() == before {
+            let text = "no file to publish is below this folder";
+            return Err(Error::new(exit::NO_FILE, text).about(file));
         }
     }
     Ok(files)

@@ -20,7 +20,7 @@ use super::sealing::SealArgs;
 use super::{set, tree};
 use crate::crypto::encrypted_value::is_token;
 use crate::document::{Document, Format, NodeKind, Value};
-use crate::file::{self, Prune, TakeError};
+use crate::file::{self, FileError, Prune, TakeError};
 use crate::keyservice::vault::kv::{Engine, Secret};
 use crate::metadata::BLOCK;
 use crate::path::{KeyPath, Step};
@@ -267,9 +267,10 @@ fn refuse_in_the_open(
     if new.is_empty() {
         return Ok(());
     }
-    let Ok(doc) = Document::parse(sealed.to_owned(), format) else { return Ok(()) };
+    let unread = |error| explain::file(&FileError::from(error), Role::Changed);
+    let doc = Document::parse(sealed.to_owned(), format).map_err(unread)?;
     for id in doc.ids().filter(|&id| doc.node(id).kind() == NodeKind::Scalar) {
-        let Ok(value) = doc.scalar(id) else { continue };
+        let value = doc.scalar(id).map_err(unread)?;
         let is_sealed = value.text().is_some_and(|text| is_token(text.trim_end()));
         if is_sealed || value.kind == ScalarType::Null || value.bytes.is_empty() {
             continue;

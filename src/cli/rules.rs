@@ -189,10 +189,10 @@ impl Rules {
         if self.keys().iter().any(is_it) {
             return Ok(None);
         }
-        if let Some(found) = &self.found {
-            if let Some(error) = found.config.problems().next() {
-                return Err(Error::of(exit::GENERIC, error).about(&found.path));
-            }
+        if let Some(found) = &self.found
+            && let Some(error) = found.config.problems().next()
+        {
+            return Err(Error::of(exit::GENERIC, error).about(&found.path));
         }
         // One that names such keys already is meant sooner than another.
         let with_keys = rules().find(|rule| rule.transit != TransitField::Absent);

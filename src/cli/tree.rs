@@ -14,7 +14,6 @@ use crate::crypto::encrypted_value;
 use crate::document::Format;
 use crate::file::{EncryptedFile, FileError};
 use crate::os::fs::{self, files_below, read_bytes, read_end};
-use crate::shown::Show;
 
 /// The files that were named, and in the place of each folder the sealed ones below it.
 pub(crate) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
@@ -26,8 +25,8 @@ pub(crate) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
         }
         let below = sealed_below(path)?;
         if below.is_empty() {
-            let text = format!("{}: no sealed file is below this folder", path.shown());
-            return Err(Error::new(exit::NO_FILE, text));
+            let text = "no sealed file is below this folder";
+            return Err(Error::new(exit::NO_FILE, text).about(path));
         }
         files.extend(below);
     }

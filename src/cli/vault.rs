@@ -8,7 +8,7 @@ use super::strangers::Strangers;
 use crate::keys::{MasterKey, WrappedKey};
 use crate::keyservice::vault::auth::sessions::NoTokens;
 use crate::keyservice::vault::auth::{Plan, Sessions};
-use crate::keyservice::vault::settings::{Identity, MFA, NAMESPACE, Tls, VaultSettings};
+use crate::keyservice::vault::settings::{Given, Identity, MFA, NAMESPACE, Tls, VaultSettings};
 use crate::keyservice::vault::{Address, Client, TokenSource, Transport, VaultKeys};
 use crate::keyservice::{Crew, KeyError, KeyService};
 use crate::os::auto_auth::configured;
@@ -85,7 +85,8 @@ impl Reach {
         let transport = match plan.login.identity() {
             // A connection shows one certificate; the other stays out of it.
             Some((certificate, key)) => {
-                let identity = Identity::Files(certificate.clone(), key.clone());
+                let named = |name, value: &String| Given { name, value: value.clone() };
+                let identity = Identity::Files(named("cert", certificate), named("key", key));
                 let tls = Tls { identity: Some(identity), ..tls.clone() };
                 Arc::new(Http::new(tls, proxy.clone()))
             }

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::fs::read_bytes;
 use crate::keyservice::vault::auth::Way;
-use crate::keyservice::vault::settings::{self, Roots, Tls};
+use crate::keyservice::vault::settings::{self, Given, Roots, Tls};
 use crate::keyservice::vault::{
     Answer, LARGEST, Request, Transport, TransportError, envelope, retry_after,
 };
@@ -113,9 +113,7 @@ impl Http {
         }
         if let Some(identity) = &self.tls.identity {
             let parts = match identity {
-                settings::Identity::Files(certificate, key) => {
-                    [file("VAULT_CLIENT_KEY", key)?, file("VAULT_CLIENT_CERT", certificate)?]
-                }
+                settings::Identity::Files(certificate, key) => [file(key)?, file(certificate)?],
                 settings::Identity::Text(certificate, key) => {
                     let bytes = |text: &str| Wiped::from(text.as_bytes().to_vec());
                     [bytes(key.expose_secret()), bytes(certificate)]
@@ -152,29 +150,30 @@ fn setting(what: &str, error: &reqwest::Error) -> TransportError {
     TransportError::Setting(format!("{what}: {}", causes(error)))
 }
 
-/// What a variable of this name, or its twin `BAO_…`, names.
-fn file(variable: &str, path: &str) -> Result<Wiped<Vec<u8>>, TransportError> {
-    let path = Path::new(path);
-    read_bytes(path)
-        .map(Wiped::from)
-        .map_err(|error| TransportError::Setting(format!("{variable}: {}: {error}", path.shown())))
+fn file(named: &Given) -> Result<Wiped<Vec<u8>>, TransportError> {
+    read_bytes(Path::new(&named.value)).map(Wiped::from).map_err(|error| unreadable(named, &error))
+}
+
+fn unreadable(Given { name, value }: &Given, error: &dyn std::fmt::Display) -> TransportError {
+    TransportError::Setting(format!("{name}: {}: {error}", value.as_str().shown()))
 }
 
 /// The certificates to trust, and what of them cannot be read.
 fn certificates(roots: &Roots) -> Result<(Vec<Certificate>, Option<String>), TransportError> {
     let mut unread = None;
+    let place = |Given { name, value }: &Given| format!("{name}: {}", value.as_str().shown());
     let (place, found) = match roots {
-        Roots::File(path) => {
-            let pem = file("VAULT_CACERT", path)?;
-            (format!("VAULT_CACERT: {path}"), Certificate::from_pem_bundle(&pem))
+        Roots::File(named) => {
+            let pem = file(named)?;
+            (place(named), Certificate::from_pem_bundle(&pem))
         }
-        Roots::Text(text) => {
-            ("VAULT_CACERT_BYTES".into(), Certificate::from_pem_bundle(text.as_bytes()))
+        Roots::Text(Given { name, value }) => {
+            ((*name).to_owned(), Certificate::from_pem_bundle(value.as_bytes()))
         }
-        Roots::Folder(path) => {
-            let (certificates, problem) = folder(Path::new(path))?;
+        Roots::Folder(named) => {
+            let (certificates, problem) = folder(named)?;
             unread = problem;
-            (format!("VAULT_CAPATH: {path}"), Ok(certificates))
+            (place(named), Ok(certificates))
         }
     };
     match found {
@@ -190,9 +189,9 @@ fn certificates(roots: &Roots) -> Result<(Vec<Certificate>, Option<String>), Tra
 
 /// Those of the files of a folder; what is no certificate is passed over. And a file that cannot be read, which
 /// may be the key of a certificate beside it, and may be the one that is needed.
-fn folder(path: &Path) -> Result<(Vec<Certificate>, Option<String>), TransportError> {
-    let error = |error| TransportError::Setting(format!("VAULT_CAPATH: {}: {error}", path.shown()));
-    let entries = std::fs::read_dir(path).map_err(error)?;
+fn folder(named: &Given) -> Result<(Vec<Certificate>, Option<String>), TransportError> {
+    let error = |error: std::io::Error| unreadable(named, &error);
+    let entries = std::fs::read_dir(&named.value).map_err(error)?;
     let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
     let (mut certificates, mut unread) = (Vec::new(), None);
     for path in paths.map_err(error)?.into_iter().filter(|path| path.is_file()) {

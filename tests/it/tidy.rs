@@ -130,13 +130,22 @@ fn room(path: &Path) -> String {
     part.trim_end_matches(".rs").to_owned()
 }
 
-/// The code of a file: comments and the tests at its end left out.
+/// The code of a file: comments and the tests at its end left out. Other modules of tests, in files of their
+/// own, are one line that says nothing.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines()
+    let tests = text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    text[..tests]
+        .lines()
         .enumerate()
         .map(|(index, line)| (index + 1, line))
-        .take_while(|(_, line)| !line.starts_with("#[cfg(test)]") && !line.starts_with("mod tests"))
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn code_goes_on_behind_a_module_of_tests_that_is_elsewhere() {
+    let text = "//! a\n#[cfg(test)]\nmod fake;\nuse b;\n// c\nfn d() {}\n\n#[cfg(test)]\nmod tests {\n    e\n}\n";
+    let lines: Vec<_> = code(text).map(|(number, _)| number).collect();
+    assert_eq!(lines, [2, 3, 4, 6]);
 }
 
 fn floor(room: &str) -> Option<u8> {

@@ -136,8 +136,8 @@ pub struct Tls {
 /// Who the user is on the connection.
 #[derive(Clone, Debug)]
 pub enum Identity {
-    /// Paths of the certificate and of its key, in PEM.
-    Files(String, String),
+    /// The certificate and its key, in PEM.
+    Files(Given, Given),
     /// Both in PEM.
     Text(String, Arc<SecretText>),
 }
@@ -146,11 +146,26 @@ pub enum Identity {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Roots {
     /// A file in PEM.
-    File(String),
+    File(Given),
     /// PEM.
-    Text(String),
+    Text(Given),
     /// A folder of files; those that hold no certificate are passed over.
-    Folder(String),
+    Folder(Given),
+}
+
+/// A value, and what it was given as, for messages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Given {
+    /// The variable or setting.
+    pub name: &'static str,
+    /// A path, or the text itself.
+    pub value: String,
+}
+
+impl Given {
+    fn new((name, value): (&'static str, String)) -> Self {
+        Self { name, value }
+    }
 }
 
 /// A variable does not hold what it should.
@@ -223,7 +238,7 @@ impl VaultSettings {
             find(certificate, &variable),
             find(key, &variable),
         ) {
-            (Some((_, certificate)), Some((_, key))) => Ok(Some((certificate, key))),
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
             (None, None) => Ok(None),
             (Some((name, _)), None) => Err(error(name, format!("it needs {} as well", key.vault))),
             (None, Some((name, _))) => {
@@ -231,16 +246,19 @@ impl VaultSettings {
             }
         };
         let files = pair(CLIENT_CERT, CLIENT_KEY)?;
-        let identity = match files.map(|(certificate, key)| Identity::Files(certificate, key)) {
-            Some(files) => Some(files),
+        let identity = match files {
+            Some((certificate, key)) => {
+                Some(Identity::Files(Given::new(certificate), Given::new(key)))
+            }
             None => pair(CLIENT_CERT_BYTES, CLIENT_KEY_BYTES)?.map(|(certificate, key)| {
-                Identity::Text(certificate, Arc::new(SecretText::new(key)))
+                Identity::Text(certificate.1, Arc::new(SecretText::new(key.1)))
             }),
         };
-        let roots = text(CACERT)
+        let named = |names: Names| find(names, &variable).map(Given::new);
+        let roots = named(CACERT)
             .map(Roots::File)
-            .or_else(|| text(CACERT_BYTES).map(Roots::Text))
-            .or_else(|| text(CAPATH).map(Roots::Folder));
+            .or_else(|| named(CACERT_BYTES).map(Roots::Text))
+            .or_else(|| named(CAPATH).map(Roots::Folder));
         let skip_verify = flag(SKIP_VERIFY)?;
         let proxy = find(PROXY_ADDR, &variable).or_else(|| find(HTTP_PROXY, &variable));
         let server_name = find(TLS_SERVER_NAME, &variable);

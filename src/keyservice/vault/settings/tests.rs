@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Address, Roots, VaultSettings};
+use super::{Address, Given, Roots, VaultSettings};
 
 fn read(variables: &[(&str, &str)]) -> Result<VaultSettings, String> {
     let variable = |name: &'static str| {
@@ -75,7 +75,10 @@ fn settings_are_those_of_every_client() {
     .expect("valid");
     let named = Address::parse("https://vault.example:8200").expect("an address");
     assert!(settings.trust.allows(&named));
-    assert_eq!(settings.tls.roots, Some(Roots::Text("PEM".into())));
+    assert_eq!(
+        settings.tls.roots,
+        Some(Roots::Text(Given { name: "VAULT_CACERT_BYTES", value: "PEM".into() }))
+    );
     assert_eq!(settings.client.timeout, Duration::from_secs(5));
     assert_eq!((settings.client.retries, settings.client.redirects), (0, false));
 }
