@@ -1,16 +1,14 @@
 //! Where the programs of Vault and OpenBao keep a token: with a token helper, or in a file.
 //!
-//! Invariants: a file is replaced whole and is its owner's alone; a token goes to a helper over its
-//! standard input, never as a word.
+//! Invariants: a file is replaced whole and is its owner's alone, whoever could write beside it; nothing of
+//! another user is written to; a token goes to a helper over its standard input, never as a word.
 
-use std::fs::Permissions;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::env::Env;
-use super::fs::{Before, Job, ReadError, Swept, read, read_bytes, replace_all};
+use super::fs::{ReadError, own_place, read, read_bytes, replace_own};
 use crate::keyservice::vault::Address;
 use crate::keyservice::vault::settings::{CONFIG_PATH, TOKEN_FILE, TOKEN_PATH};
 use crate::secret::{SecretText, Wiped};
@@ -84,6 +82,15 @@ impl TokenStore {
         }
     }
 
+    /// How the user removes what is kept, by hand.
+    #[must_use]
+    pub fn by_hand(&self) -> String {
+        match self {
+            Self::Helper { line, .. } => format!("run `{} erase`", Path::new(line).shown()),
+            Self::File(path) => format!("remove {}", path.shown()),
+        }
+    }
+
     fn error(&self, problem: &str) -> String {
         match self {
             Self::Helper { config, .. } => {
@@ -113,6 +120,20 @@ impl TokenStore {
         Ok((!text.is_empty()).then(|| SecretText::new(text.to_owned())))
     }
 
+    /// Looks whether a token can be kept, before one is made.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot, as far as can be seen without one: a helper is not asked.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Helper { .. } => Ok(()),
+            Self::File(path) => {
+                own_place(path).map(drop).map_err(|error| self.error(&error.to_string()))
+            }
+        }
+    }
+
     /// Keeps a token.
     ///
     /// # Errors
@@ -124,15 +145,7 @@ impl TokenStore {
                 run(line, "store", server, Some(token)).map_err(|problem| self.error(&problem))?;
             }
             Self::File(path) => {
-                // An old one keeps its mode, so that this is mended first.
-                if path.is_file() {
-                    std::fs::set_permissions(path, Permissions::from_mode(0o600))
-                        .map_err(|error| self.error(&error.to_string()))?;
-                }
-                let content = token.expose_secret().as_bytes();
-                let job = Job { path, content, before: Before::Anything, private: true };
-                let written = replace_all(&[job], &mut Swept::default()).pop();
-                let written = written.expect("one job has one result");
+                let written = replace_own(path, token.expose_secret().as_bytes());
                 written.map(drop).map_err(|error| self.error(&error.to_string()))?;
             }
         }
