@@ -99,7 +99,8 @@ mod tests {
         check(&at("file"), true, Ok(&at("file")));
         check(&at("link"), true, Ok(&at("file")));
         check(&at("dangling"), true, Ok(&at("nothing")));
-        let irregular = |at: &Path| format!("cannot be written: {} is no regular file", at.display());
+        let irregular =
+            |at: &Path| format!("cannot be written: {} is no regular file", at.display());
         check(&at("fifo"), true, Err(&irregular(&at("fifo"))));
         let open = Path::new("/proc/self/fd/1");
         check(open, true, Err(&irregular(open)));
@@ -118,7 +119,10 @@ mod tests {
         symlink("file", &link).expect("linked");
         let _ = replace_own(&link, b"new").expect("written");
         let now = fs::symlink_metadata(&file).expect("there");
-        assert_eq!((now.mode() & 0o7777, fs::read(&file).expect("there")), (0o600, b"new".to_vec()));
+        assert_eq!(
+            (now.mode() & 0o7777, fs::read(&file).expect("there")),
+            (0o600, b"new".to_vec())
+        );
         assert!(link.is_symlink(), "who put it there had a reason");
         assert_eq!(own_place(&link).expect("its own"), file);
     }

@@ -109,6 +109,22 @@ fn the_method_may_be_in_another_namespace_than_that_of_the_environment() {
 }
 
 #[test]
+fn an_empty_namespace_is_the_root_whatever_the_environment_says() {
+    let Some(site) = Site::new("approle") else { return };
+    let team = site.bao.namespace();
+    let (id, secret) = role(&site, json!({}));
+    let mount = format!("mount={}", site.auth);
+    let sandbox = site.anybody().with("SECRET", &secret).with("VAULT_NAMESPACE", &team);
+    let login = ["login", "approle", &format!("role_id={id}"), "secret_id=env:SECRET", &mount];
+    sandbox.run(&login).fails(1);
+    for root in [&["namespace="][..], &["namespace=/"], &["--namespace", ""]] {
+        let from = site.server.requests().len();
+        sandbox.run(&[&login[..], root].concat()).ok();
+        assert_eq!(site.server.requests()[from].header("x-vault-namespace"), None, "{root:?}");
+    }
+}
+
+#[test]
 fn a_word_that_is_nearly_right_is_told_with_the_right_one() {
     let sandbox = super::Sandbox::bare().with("VAULT_ADDR", "https://vault.example");
     for (words, expected) in [

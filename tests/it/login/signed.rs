@@ -153,8 +153,18 @@ fn a_pod_logs_in_with_the_token_of_its_service_account() {
     // The cluster has the last word.
     let forged = service_account("forged");
     sandbox.write("token", &forged);
-    site.refuses(&sandbox, "POST auth/M/login", &forged, "(403)");
+    let cause = "permission denied (403): the cluster may refuse the pod's token, or the server not reach \
+                 the cluster; is a method mounted at";
+    site.refuses(&sandbox, "POST auth/M/login", &forged, cause);
     assert!(cluster.requests().iter().all(|it| it.path.ends_with("/v1/tokenreviews")));
+    // Nobody is there.
+    site.set(
+        "config",
+        json!({ "kubernetes_host": "http://127.0.0.1:9", "disable_local_ca_jwt": true,
+        "kubernetes_ca_cert": "", "token_reviewer_jwt": service_account("reviewer") }),
+    );
+    sandbox.write("token", &service_account("good"));
+    site.refuses(&sandbox, "POST auth/M/login", &forged, cause);
 }
 
 /// Which of the tokens of a pod the cluster is asked about.

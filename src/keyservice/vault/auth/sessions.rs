@@ -281,7 +281,8 @@ impl Sessions {
                 Err(LoginError::Refused { refusal, hint })
                     if refusal.texts.iter().any(|text| text.contains(NOT_LET_IN)) =>
                 {
-                    Err(LoginError::Refused { refusal, hint })
+                    let error = LoginError::Refused { refusal, hint };
+                    Err(self.plan.login.explained(error, &form))
                 }
                 // There is no token to look at, which the server says after it has let us in.
                 Ok(_) | Err(LoginError::Refused { .. }) => Ok(headers),
