@@ -178,7 +178,7 @@ pub(crate) fn run_logout(ctx: &Ctx, args: &LogoutArgs) -> Result<Exit, Error> {
                 "{server} does not know the token of {place}, which is kept: it has expired, or is of \
                  another server or namespace and may be alive there"
             ))
-            .hint(format!("name its server in VAULT_ADDR; if it is dead, {}", store.by_hand())),
+            .hint(format!("name its server in VAULT_ADDR or by --server; if it is dead, {}", store.by_hand())),
             LoginError::Refused { refusal, .. } => {
                 failed(format!("{server}: the token of {place} is kept: {refusal}"))
                     .hint(format!("if it may live until it expires, {}", store.by_hand()))

@@ -125,6 +125,34 @@ fn an_empty_namespace_is_the_root_whatever_the_environment_says() {
 }
 
 #[test]
+fn a_login_at_the_root_is_carried_by_requests_below_it() {
+    let Some(bao) = Bao::start() else { return };
+    let team = bao.namespace();
+    let Some(site) = Site::within(format!("{team}/"), "approle") else { return };
+    let mount = bao.auth("", "approle");
+    let policy = format!("path \"{}/*\" {{ capabilities = [\"update\"] }}", site.transit);
+    let options = json!({ "token_policies": bao.policy("", &policy) });
+    let role = format!("auth/{mount}/role/app");
+    bao.ask("POST", &role, Some(options));
+    let id = bao.ask("GET", &format!("{role}/role-id"), None)["data"]["role_id"].take();
+    let secret = bao.ask("POST", &format!("{role}/secret-id"), None)["data"]["secret_id"].take();
+    let (id, secret) = (id.as_str().expect("a text"), secret.as_str().expect("a text"));
+    let login = format!("approle role_id={id} secret_id=env:SECRET mount={mount} inline=true");
+    let sandbox = site.anybody().with("SECRET", secret).with("VAULT_NAMESPACE", &team);
+    // The namespace of the key is sent in the header.
+    let rule = sandbox.read(".sops.yaml").replace(&format!("/v1/{team}/"), "/v1/");
+    sandbox.write(".sops.yaml", &rule);
+    sandbox.write("b.yaml", "a: one\n");
+    let sandbox = sandbox.with("WAXSEAL_VAULT_AUTH", &format!("{login} namespace="));
+    sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
+    let requests = site.server.requests();
+    let last = requests.last().expect("a request");
+    assert_eq!(last.header("x-vault-namespace"), Some(team.as_str()));
+    let sandbox = sandbox.with("WAXSEAL_VAULT_AUTH", &login);
+    sandbox.run(&["encrypt", "-i", "b.yaml"]).fails(1);
+}
+
+#[test]
 fn a_word_that_is_nearly_right_is_told_with_the_right_one() {
     let sandbox = super::Sandbox::bare().with("VAULT_ADDR", "https://vault.example");
     for (words, expected) in [

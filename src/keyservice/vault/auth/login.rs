@@ -4,6 +4,7 @@
 //! login is made and not before, and kept no longer.
 
 use super::super::escape::escaped;
+use super::super::{CallError, TransportError};
 use super::approle::AppRole;
 use super::place::{Place, Places};
 use super::settings::{PlanError, Settings, is_near, is_word};
@@ -236,21 +237,36 @@ impl Login {
 
     /// A refusal, with what it can mean of this method beside what it can of every one.
     pub(super) fn explained(&self, error: LoginError, form: &Form) -> LoginError {
-        let LoginError::Refused { refusal, hint } = error else { return error };
-        let has_wrapped = |role: &AppRole| {
-            let is = |(name, text): &(&str, SecretText)| {
-                *name == "secret_id" && wrapping::is_token(text.expose_secret())
-            };
-            role.wrapped_for.is_none() && form.fields.iter().any(is)
+        match error {
+            LoginError::Refused { refusal, hint } => {
+                let is_denied = refusal.status == 403 && says_no_more(&refusal);
+                let hint = match self.meaning(form, is_denied) {
+                    Some(more) if is_denied => format!("{more}; {hint}"),
+                    Some(more) => more.to_owned(),
+                    None => hint,
+                };
+                LoginError::Refused { refusal, hint }
+            }
+            LoginError::Call(CallError::Transport(TransportError::Login(mut problem))) => {
+                if let Some(more) = self.meaning(form, problem.starts_with("permission denied")) {
+                    problem = format!("{problem}: {more}");
+                }
+                CallError::from(TransportError::Login(problem)).into()
+            }
+            error => error,
+        }
+    }
+
+    fn meaning(&self, form: &Form, is_denied: bool) -> Option<&'static str> {
+        let is_wrapped = |(name, text): &(&str, SecretText)| {
+            *name == "secret_id" && wrapping::is_token(text.expose_secret())
         };
-        let is_cluster = self.name() == "kubernetes" && refusal.status == 403;
-        let is_cluster = is_cluster && says_no_more(&refusal);
-        let hint = match self {
-            Self::AppRole(role) if has_wrapped(role) => WRAPPED.to_owned(),
-            _ if is_cluster => format!("{CLUSTER}; {hint}"),
-            _ => hint,
-        };
-        LoginError::Refused { refusal, hint }
+        if matches!(self, Self::AppRole(role) if role.wrapped_for.is_none())
+            && form.fields.iter().any(is_wrapped)
+        {
+            return Some(WRAPPED);
+        }
+        (is_denied && self.name() == "kubernetes").then_some(CLUSTER)
     }
 
     /// What it sends.
