@@ -10,7 +10,7 @@ use crate::keyservice::vault::auth::sessions::{NoTokens, revoke};
 use crate::keyservice::vault::auth::{Desk, LoginError, Mount, Plan, Session, Settings};
 use crate::keyservice::vault::{Address, VaultToken};
 use crate::os::auto_auth::configured;
-use crate::os::token_store::TokenStore;
+use crate::os::token_store::{StoreError, TokenStore};
 use crate::os::vault_token::of_variable;
 
 /// Log in to a Vault or OpenBao server and keep the token
@@ -67,7 +67,7 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
     };
     if let Some(store) = &store {
         store.check().map_err(|problem| {
-            Error::new(exit::CANNOT_WRITE, problem)
+            unwritten(&problem)
                 .hint("VAULT_TOKEN_PATH names another place for the token; --print shows it")
         })?;
     }
@@ -83,7 +83,7 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
     match &store {
         None => ctx.out.data(format!("{}\n", token.expose_secret()).as_bytes())?,
         Some(store) => store.store(&server, &session.token).map_err(|problem| {
-            let error = Error::new(exit::CANNOT_WRITE, problem);
+            let error = unwritten(&problem);
             match sessions.give_back(&server, &session) {
                 Ok(()) => error,
                 Err(problem) => error.hint(format!(
@@ -104,6 +104,10 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
 
 fn failed(problem: impl Into<String>) -> Error {
     Error::new(exit::GENERIC, problem)
+}
+
+fn unwritten(problem: &StoreError) -> Error {
+    Error::new(exit::CANNOT_WRITE, problem.to_string())
 }
 
 fn plan(ctx: &Ctx, args: &LoginArgs) -> Result<(Plan, String), Error> {
@@ -139,7 +143,7 @@ fn reach(ctx: &Ctx, named: Option<&str>) -> Result<(Reach, Address), Error> {
 }
 
 fn store(ctx: &Ctx, hint: &str) -> Result<TokenStore, Error> {
-    let store = TokenStore::of(&ctx.env).map_err(failed)?;
+    let store = TokenStore::of(&ctx.env).map_err(|problem| failed(problem.to_string()))?;
     store.ok_or_else(|| failed("there is no place for a token: HOME is not set").hint(hint))
 }
 
@@ -163,7 +167,7 @@ fn lifetime(lease: Duration) -> String {
 pub(crate) fn run_logout(ctx: &Ctx, args: &LogoutArgs) -> Result<Exit, Error> {
     let (reach, server) = reach(ctx, args.server.as_deref())?;
     let store = store(ctx, "VAULT_TOKEN_PATH names the file of the token")?;
-    let Some(token) = store.get(&server).map_err(failed)? else {
+    let Some(token) = store.get(&server).map_err(|problem| failed(problem.to_string()))? else {
         ctx.out.note("there was no token");
         return Ok(exit::SUCCESS);
     };
@@ -189,7 +193,7 @@ pub(crate) fn run_logout(ctx: &Ctx, args: &LogoutArgs) -> Result<Exit, Error> {
             error => failed(format!("{server}: the token of {place} is kept: {error}")),
         }
     })?;
-    store.erase(&server).map_err(|problem| Error::new(exit::CANNOT_WRITE, problem))?;
+    store.erase(&server).map_err(|problem| unwritten(&problem))?;
     Ok(exit::SUCCESS)
 }
 

@@ -358,12 +358,8 @@ pub(super) fn read(
 
 #[cfg(test)]
 mod tests {
-    use super::{Login, Plan, PlanError, Settings};
-
-    fn plan(text: &str) -> Result<Plan, PlanError> {
-        let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
-        Plan::read(Settings::of_words(&words)?)
-    }
+    use super::super::fake::plan;
+    use super::{Login, Plan, Settings};
 
     #[test]
     fn a_plan_names_its_method_its_mount_and_its_namespace() {
