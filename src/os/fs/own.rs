@@ -67,7 +67,9 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
 
-    use super::super::replace_own;
+    use super::super::steps::Steps;
+    use super::super::write::replace_all_by;
+    use super::super::{Before, Job, replace_own};
     use super::{own_place, place_of};
 
     /// What comes of writing there, for a user whose files these are (or not).
@@ -108,6 +110,27 @@ mod tests {
         check(dir.path(), true, Err("is a directory"));
         check(&at("no/such"), true, Err("its directory does not exist"));
         check(&at("file/x"), true, Err("its directory does not exist"));
+    }
+
+    /// Somebody who puts a pipe in the place of the file while it is written.
+    struct Late<'a>(&'a Path);
+
+    impl Steps for Late<'_> {
+        fn sync(&self, file: &fs::File) -> std::io::Result<()> {
+            rustix::fs::mkfifoat(rustix::fs::CWD, self.0, 0o666.into())?;
+            file.sync_all()
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_appears_meanwhile_is_replaced_and_not_written_to() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("file");
+        let job = Job { path: &path, content: b"new", before: Before::Own, private: true };
+        let written = replace_all_by(&Late(&path), &[job]).pop().expect("one");
+        let _ = written.expect("written");
+        assert!(fs::symlink_metadata(&path).expect("there").is_file());
+        assert_eq!(fs::read(&path).expect("there"), b"new");
     }
 
     #[test]
