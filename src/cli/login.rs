@@ -10,7 +10,7 @@ use crate::keyservice::vault::auth::sessions::{NoTokens, revoke};
 use crate::keyservice::vault::auth::{Desk, LoginError, Mount, Plan, Session, Settings};
 use crate::keyservice::vault::{Address, VaultToken};
 use crate::os::auto_auth::configured;
-use crate::os::token_store::TokenStore;
+use crate::os::token_store::{StoreError, TokenStore};
 use crate::os::vault_token::of_variable;
 
 /// Log in to a Vault or OpenBao server and keep the token
@@ -61,7 +61,16 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
         return Err(failed("a login with inline=true makes no token that could be kept"));
     }
     let (reach, server) = reach(ctx, args.server.as_deref())?;
-    let store = if args.print { None } else { Some(store(ctx)?) };
+    let store = match args.print {
+        true => None,
+        false => Some(store(ctx, "--print shows the token")?),
+    };
+    if let Some(store) = &store {
+        store.check().map_err(|problem| {
+            unwritten(&problem)
+                .hint("VAULT_TOKEN_PATH names another place for the token; --print shows it")
+        })?;
+    }
     let sessions = reach.sessions(plan, &origin, &ctx.env, ctx.out);
     let session = sessions.login_to_keep(&server).map_err(|error| {
         let (login, mount) = (sessions.plan().login.name(), &sessions.plan().mount);
@@ -74,7 +83,7 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
     match &store {
         None => ctx.out.data(format!("{}\n", token.expose_secret()).as_bytes())?,
         Some(store) => store.store(&server, &session.token).map_err(|problem| {
-            let error = Error::new(exit::CANNOT_WRITE, problem);
+            let error = unwritten(&problem);
             match sessions.give_back(&server, &session) {
                 Ok(()) => error,
                 Err(problem) => error.hint(format!(
@@ -95,6 +104,10 @@ pub(crate) fn run(ctx: &Ctx, args: &LoginArgs) -> Result<Exit, Error> {
 
 fn failed(problem: impl Into<String>) -> Error {
     Error::new(exit::GENERIC, problem)
+}
+
+fn unwritten(problem: &StoreError) -> Error {
+    Error::new(exit::CANNOT_WRITE, problem.to_string())
 }
 
 fn plan(ctx: &Ctx, args: &LoginArgs) -> Result<(Plan, String), Error> {
@@ -129,11 +142,9 @@ fn reach(ctx: &Ctx, named: Option<&str>) -> Result<(Reach, Address), Error> {
     Ok((reach, server))
 }
 
-fn store(ctx: &Ctx) -> Result<TokenStore, Error> {
-    let store = TokenStore::of(&ctx.env).map_err(failed)?;
-    store.ok_or_else(|| {
-        failed("there is no place for a token: HOME is not set").hint("--print shows the token")
-    })
+fn store(ctx: &Ctx, hint: &str) -> Result<TokenStore, Error> {
+    let store = TokenStore::of(&ctx.env).map_err(|problem| failed(problem.to_string()))?;
+    store.ok_or_else(|| failed("there is no place for a token: HOME is not set").hint(hint))
 }
 
 /// Who somebody is now.
@@ -155,24 +166,34 @@ fn lifetime(lease: Duration) -> String {
 /// Runs `logout`.
 pub(crate) fn run_logout(ctx: &Ctx, args: &LogoutArgs) -> Result<Exit, Error> {
     let (reach, server) = reach(ctx, args.server.as_deref())?;
-    let store = store(ctx)?;
-    let Some(token) = store.get(&server).map_err(failed)? else {
+    let store = store(ctx, "VAULT_TOKEN_PATH names the file of the token")?;
+    let Some(token) = store.get(&server).map_err(|problem| failed(problem.to_string()))? else {
         ctx.out.note("there was no token");
         return Ok(exit::SUCCESS);
     };
     let client = reach.client(Box::new(NoTokens));
     let namespace = reach.settings.client.namespace.clone();
     let mount = Mount { server: server.clone(), namespace, path: String::new() };
-    match revoke(&Desk::new(&client, &mount), &token) {
-        Ok(()) => {}
-        // It is dead already, or never was one.
-        Err(LoginError::Refused { refusal, .. }) if refusal.status == 403 => {
-            ctx.out.note("the server did not know the token any more");
+    // The only copy of a token that lives elsewhere would be lost with it, and nobody could revoke it.
+    revoke(&Desk::new(&client, &mount), &token).map_err(|error| {
+        let place = store.shown();
+        match error {
+            LoginError::Refused { refusal, .. } if refusal.status == 403 => failed(format!(
+                "{server} does not know the token of {place}, which is kept: it has expired, or is of \
+                 another server or namespace and may be alive there"
+            ))
+            .hint(format!("name its server in VAULT_ADDR or by --server; if it is dead, {}", store.by_hand())),
+            LoginError::Refused { refusal, .. } => {
+                failed(format!("{server}: the token of {place} is kept: {refusal}"))
+                    .hint(format!("if it may live until it expires, {}", store.by_hand()))
+            }
+            LoginError::Setting(problem) => {
+                failed(format!("{place}: {problem}")).hint(store.by_hand())
+            }
+            error => failed(format!("{server}: the token of {place} is kept: {error}")),
         }
-        Err(LoginError::Setting(_)) => {}
-        Err(error) => return Err(failed(format!("{server}: the token is kept: {error}"))),
-    }
-    store.erase(&server).map_err(|problem| Error::new(exit::CANNOT_WRITE, problem))?;
+    })?;
+    store.erase(&server).map_err(|problem| unwritten(&problem))?;
     Ok(exit::SUCCESS)
 }
 

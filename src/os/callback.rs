@@ -1,7 +1,9 @@
 //! The door that a browser comes back to after a login.
 //!
 //! Invariants: it listens on this machine alone; nothing that a visitor sends is in a page, an error or a
-//! log; a visitor who says nothing or too much keeps nobody else waiting, however many of them there are.
+//! log; a visitor who says nothing or too much keeps nobody else waiting. Of silent ones `MOST_GUESTS` are
+//! borne, and then the oldest goes: a program of this machine that floods the door can keep a slow browser
+//! out, which ends the login and gives that program nothing.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};

@@ -1,16 +1,14 @@
 //! Where the programs of Vault and OpenBao keep a token: with a token helper, or in a file.
 //!
-//! Invariants: a file is replaced whole and is its owner's alone; a token goes to a helper over its
-//! standard input, never as a word.
+//! Invariants: a file is replaced whole and is its owner's alone, whoever could write beside it; nothing of
+//! another user is written to; a token goes to a helper over its standard input, never as a word.
 
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::env::Env;
-use super::fs::{Before, Job, ReadError, Swept, read, read_bytes, replace_all};
+use super::fs::{ReadError, WriteError, own_place, read, read_bytes, replace_own};
 use crate::keyservice::vault::Address;
 use crate::keyservice::vault::settings::{CONFIG_PATH, TOKEN_FILE, TOKEN_PATH};
 use crate::secret::{SecretText, Wiped};
@@ -29,6 +27,68 @@ pub enum TokenStore {
     File(PathBuf),
 }
 
+/// Why a token is not read, kept or removed. Never says what it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The configuration that the user names cannot be read.
+    #[error("{name}: {}: {source}", config.shown())]
+    Config {
+        /// The variable that names it.
+        name: &'static str,
+        /// Its path.
+        config: PathBuf,
+        /// Why.
+        source: ReadError,
+    },
+    /// It names a helper by what is no absolute path, as the servers' own programs refuse too.
+    #[error("{}: token_helper is no absolute path", config.shown())]
+    Relative {
+        /// The path of the configuration.
+        config: PathBuf,
+    },
+    /// The helper failed.
+    #[error("the token helper {}, which {} names: {problem}", Path::new(line).shown(), config.shown())]
+    Helper {
+        /// Its command line.
+        line: String,
+        /// Where it is named.
+        config: PathBuf,
+        /// What it says, on one line.
+        problem: String,
+    },
+    /// The file cannot be read.
+    #[error("{}: {source}", path.shown())]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: ReadError,
+    },
+    /// The file cannot be written.
+    #[error("{}: {source}", path.shown())]
+    Write {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: WriteError,
+    },
+    /// The file cannot be removed.
+    #[error("{}: {source}", path.shown())]
+    Remove {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is kept is no UTF-8.
+    #[error("{place}: is not text")]
+    NotText {
+        /// Where.
+        place: String,
+    },
+}
+
 impl TokenStore {
     /// That of this user. `None`: it is not known where a file would be.
     ///
@@ -36,7 +96,7 @@ impl TokenStore {
     ///
     /// If the configuration names a helper by what is no absolute path, or cannot be read although the user
     /// names it.
-    pub fn of(env: &Env) -> Result<Option<Self>, String> {
+    pub fn of(env: &Env) -> Result<Option<Self>, StoreError> {
         let setting = |names| env.setting(names).map(|(_, path)| PathBuf::from(path));
         let home = |name: &str| Some(env.home()?.join(name));
         let named = env.setting(CONFIG_PATH);
@@ -49,15 +109,15 @@ impl TokenStore {
                 (Ok(text), _) => text,
                 // The programs of the servers take none for an empty one.
                 (Err(ReadError::NotFound), _) => continue,
-                (Err(error), Some((name, _))) => {
-                    return Err(format!("{name}: {}: {error}", config.shown()));
+                (Err(source), Some((name, _))) => {
+                    return Err(StoreError::Config { name, config, source });
                 }
                 // What else stands at its place (Ansible's folder of the same name) is passed over.
                 (Err(_), None) => continue,
             };
             if let Some(line) = token_helper(&text) {
                 if !Path::new(&line).is_absolute() {
-                    return Err(format!("{}: token_helper is no absolute path", config.shown()));
+                    return Err(StoreError::Relative { config });
                 }
                 return Ok(Some(Self::Helper { line, config }));
             }
@@ -84,12 +144,12 @@ impl TokenStore {
         }
     }
 
-    fn error(&self, problem: &str) -> String {
+    /// How the user removes what is kept, by hand.
+    #[must_use]
+    pub fn by_hand(&self) -> String {
         match self {
-            Self::Helper { config, .. } => {
-                format!("{}, which {} names: {problem}", self.shown(), config.shown())
-            }
-            Self::File(_) => format!("{}: {problem}", self.shown()),
+            Self::Helper { line, .. } => format!("run `{} erase`", Path::new(line).shown()),
+            Self::File(path) => format!("remove {}", path.shown()),
         }
     }
 
@@ -98,19 +158,30 @@ impl TokenStore {
     /// # Errors
     ///
     /// If it cannot be read.
-    pub fn get(&self, server: &Address) -> Result<Option<SecretText>, String> {
+    pub fn get(&self, server: &Address) -> Result<Option<SecretText>, StoreError> {
         let bytes = match self {
-            Self::Helper { line, .. } => {
-                run(line, "get", server, None).map_err(|problem| self.error(&problem))?
-            }
+            Self::Helper { line, config } => helped(line, config, "get", server, None)?,
             Self::File(path) => match read_bytes(path).map(Wiped::from) {
                 Ok(bytes) => bytes,
                 Err(ReadError::NotFound) => return Ok(None),
-                Err(error) => return Err(self.error(&error.to_string())),
+                Err(source) => return Err(StoreError::Read { path: path.clone(), source }),
             },
         };
-        let text = std::str::from_utf8(&bytes).map_err(|_| self.error("is not text"))?.trim();
+        let text = std::str::from_utf8(&bytes);
+        let text = text.map_err(|_| StoreError::NotText { place: self.shown() })?.trim();
         Ok((!text.is_empty()).then(|| SecretText::new(text.to_owned())))
+    }
+
+    /// Looks whether a token can be kept, before one is made.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot, as far as can be seen without one: a helper is not asked.
+    pub fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Helper { .. } => Ok(()),
+            Self::File(path) => own_place(path).map(drop).map_err(unwritten(path)),
+        }
     }
 
     /// Keeps a token.
@@ -118,25 +189,16 @@ impl TokenStore {
     /// # Errors
     ///
     /// If it cannot be kept.
-    pub fn store(&self, server: &Address, token: &SecretText) -> Result<(), String> {
+    pub fn store(&self, server: &Address, token: &SecretText) -> Result<(), StoreError> {
         match self {
-            Self::Helper { line, .. } => {
-                run(line, "store", server, Some(token)).map_err(|problem| self.error(&problem))?;
+            Self::Helper { line, config } => {
+                helped(line, config, "store", server, Some(token)).map(drop)
             }
             Self::File(path) => {
-                // An old one keeps its mode, so that this is mended first.
-                if path.is_file() {
-                    std::fs::set_permissions(path, Permissions::from_mode(0o600))
-                        .map_err(|error| self.error(&error.to_string()))?;
-                }
-                let content = token.expose_secret().as_bytes();
-                let job = Job { path, content, before: Before::Anything, private: true };
-                let written = replace_all(&[job], &mut Swept::default()).pop();
-                let written = written.expect("one job has one result");
-                written.map(drop).map_err(|error| self.error(&error.to_string()))?;
+                let written = replace_own(path, token.expose_secret().as_bytes());
+                written.map(drop).map_err(unwritten(path))
             }
         }
-        Ok(())
     }
 
     /// Keeps none.
@@ -144,19 +206,35 @@ impl TokenStore {
     /// # Errors
     ///
     /// If what is kept cannot be removed.
-    pub fn erase(&self, server: &Address) -> Result<(), String> {
+    pub fn erase(&self, server: &Address) -> Result<(), StoreError> {
         match self {
-            Self::Helper { line, .. } => {
-                run(line, "erase", server, None).map(drop).map_err(|problem| self.error(&problem))
-            }
+            Self::Helper { line, config } => helped(line, config, "erase", server, None).map(drop),
             Self::File(path) => match std::fs::remove_file(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(self.error(&error.to_string()))
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    Err(StoreError::Remove { path: path.clone(), source })
                 }
                 Ok(()) | Err(_) => Ok(()),
             },
         }
     }
+}
+
+fn unwritten(path: &Path) -> impl Fn(WriteError) -> StoreError {
+    move |source| StoreError::Write { path: path.to_owned(), source }
+}
+
+/// What a helper prints.
+fn helped(
+    line: &str,
+    config: &Path,
+    word: &str,
+    server: &Address,
+    input: Option<&SecretText>,
+) -> Result<Wiped<Vec<u8>>, StoreError> {
+    run(line, word, server, input).map_err(|problem| {
+        let (line, config) = (line.to_owned(), config.to_owned());
+        StoreError::Helper { line, config, problem }
+    })
 }
 
 /// The one key that such a configuration has, in HCL or JSON: `token_helper = "/path"`.

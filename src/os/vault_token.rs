@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::env::Env;
-use super::token_store::TokenStore;
+use super::token_store::{StoreError, TokenStore};
 use crate::keyservice::vault::auth::{Desk, Mount, Sessions, sink};
 use crate::keyservice::vault::settings::TOKEN;
 use crate::keyservice::vault::{Address, Client, Headers, TokenSource, VaultToken};
@@ -64,8 +64,9 @@ impl Tokens {
         if let Some((name, token)) = of_variable(&self.env) {
             return Ok(found(Arc::new(token), name.to_owned()));
         }
-        let Some(store) = TokenStore::of(&self.env)? else { return Ok(None) };
-        let Some(text) = store.get(server)? else { return Ok(None) };
+        let said = |error: StoreError| error.to_string();
+        let Some(store) = TokenStore::of(&self.env).map_err(said)? else { return Ok(None) };
+        let Some(text) = store.get(server).map_err(said)? else { return Ok(None) };
         let origin = store.shown();
         if sink::is_wrapped(text.expose_secret()) {
             let token = self.opened(server, &origin, text)?;

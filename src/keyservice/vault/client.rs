@@ -174,6 +174,8 @@ impl Client {
         if let Some(inline) = self.tokens.inline(server).map_err(CallError::Token)? {
             return self.call_inline(server, call, inline);
         }
+        // That wait may be longer than a token lives.
+        self.keep_pace();
         let token = self.tokens.token(server).map_err(CallError::Token)?;
         let end = self.transport.now().saturating_add(self.options.timeout);
         let answer = self.repeated(server, call, Bearer::User(token.as_ref()), end)?;
@@ -186,7 +188,10 @@ impl Client {
             token.as_ref().is_some_and(|old| old.expose_secret() == new.expose_secret())
         };
         match renewed {
-            Some(new) if !same(&new) => self.repeated(server, call, Bearer::User(Some(&new)), end),
+            Some(new) if !same(&new) => {
+                self.keep_pace();
+                self.repeated(server, call, Bearer::User(Some(&new)), end)
+            }
             Some(_) | None => Ok(answer),
         }
     }
@@ -266,7 +271,10 @@ impl Client {
         let (mut attempt, mut looks) = (0, 0);
         let hope = self.transport.now().saturating_add(repeat::LONGEST);
         loop {
-            self.keep_pace();
+            // For the first request with a token of the user's that was done before it was fetched.
+            if attempt + looks > 0 || matches!(bearer, Bearer::Given(_)) {
+                self.keep_pace();
+            }
             let left = end.saturating_sub(self.transport.now());
             let result = self.sent(server, call, bearer, left);
             let wait = match repeat::next(&result, call.repeat, self.serves(server)) {

@@ -28,7 +28,7 @@ pub(super) fn commit(
 ) -> Result<Placed, WriteError> {
     let Prepared { temp, target, .. } = file;
     let renamed = match job.before {
-        Before::Anything => replace(steps, temp, target),
+        Before::Anything | Before::Own => replace(steps, temp, target),
         Before::Nothing => place_new(steps, temp, target),
         Before::Content(content) if holds(target, content) => replace(steps, temp, target),
         Before::Content(_) => return Err(WriteError::Changed),
@@ -37,6 +37,7 @@ pub(super) fn commit(
         (Ok(()), _) => Ok(Placed::Replaced),
         (Err(error), before) => match (error.kind(), before) {
             (io::ErrorKind::AlreadyExists, Before::Nothing) => Err(WriteError::Exists),
+            // Another user can mount what only looks like a file of ours, so that no `Own` is overwritten.
             (
                 io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices,
                 Before::Anything | Before::Content(_),

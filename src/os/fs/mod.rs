@@ -9,6 +9,7 @@ mod attributes;
 mod commit;
 mod folder;
 mod in_place;
+mod own;
 mod prepare;
 mod read;
 mod steps;
@@ -21,9 +22,11 @@ mod write;
 
 pub use self::folder::{FolderError, make_folders};
 pub use self::in_place::interrupted_copy;
+pub use self::own::own_place;
 pub use self::read::{ReadError, read, read_bytes, read_end};
 pub use self::target::{leads_out, name, place};
 pub use self::walk::files_below;
 pub use self::write::{
     Before, Job, Note, Swept, WriteError, Written, create_private, replace, replace_all,
+    replace_own,
 };

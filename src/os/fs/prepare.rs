@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use rustix::fs::Access;
 
 use super::attributes;
+use super::own::own_place;
 use super::steps::Steps;
 use super::target::{is_descriptor, is_stream, resolve, write_through, write_to_standard_stream};
 use super::temp::{Blocked, Temp};
@@ -28,6 +29,13 @@ pub(super) enum Progress {
 
 /// Writes the new content beside the file, or to what is no regular file.
 pub(super) fn prepare(steps: &impl Steps, job: &Job<'_>) -> Result<Progress, WriteError> {
+    if matches!(job.before, Before::Own) {
+        let target = own_place(job.path)?;
+        let temp = Temp::create(steps, &target, 0o600).map_err(blocked)?;
+        attributes::remove_access_list(&temp.file);
+        write_all(steps, &temp.file, job.content).map_err(failed("write it"))?;
+        return Ok(Progress::Prepared(Prepared { temp, target, written: Written::default() }));
+    }
     if let Some(result) = write_to_standard_stream(job) {
         return Ok(Progress::Done(result));
     }
@@ -47,7 +55,7 @@ pub(super) fn prepare(steps: &impl Steps, job: &Job<'_>) -> Result<Progress, Wri
         (Before::Nothing, Some(_)) => return Err(WriteError::Exists),
         (Before::Nothing, None) if job.path.is_symlink() => return Err(WriteError::LeadsNowhere),
         (Before::Content(_), None) => return Err(WriteError::Changed),
-        (Before::Anything | Before::Nothing | Before::Content(_), _) => {}
+        (Before::Anything | Before::Nothing | Before::Content(_) | Before::Own, _) => {}
     }
     if old.is_some() && rustix::fs::access(&target, Access::WRITE_OK).is_err() {
         return Err(WriteError::Denied);

@@ -109,4 +109,4 @@ pub(super) fn parent(path: &Path) -> &Path {
 }
 
 /// As the kernel.
-const SYMLINKS_MAX: usize = 40;
+pub(super) const SYMLINKS_MAX: usize = 40;

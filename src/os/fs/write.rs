@@ -42,6 +42,8 @@ pub enum Before<'a> {
     Nothing,
     /// A file with just this content: the one that was read.
     Content(&'a [u8]),
+    /// Nothing, or a regular file of this user's own, of which nothing is kept.
+    Own,
 }
 
 /// A file was written.
@@ -86,6 +88,18 @@ pub enum WriteError {
     /// The file is write-protected.
     #[error("no permission to write it")]
     Denied,
+    /// What stands there is neither a file nor a symlink.
+    #[error("cannot be written: {} is no regular file", path.shown())]
+    Irregular {
+        /// What that is.
+        path: PathBuf,
+    },
+    /// A file or a symlink that another user made.
+    #[error("cannot be written: {} belongs to another user", path.shown())]
+    Stranger {
+        /// Which.
+        path: PathBuf,
+    },
     /// There is no such directory.
     #[error("its directory does not exist")]
     NoDirectory,
@@ -155,6 +169,15 @@ pub fn replace(path: &Path, content: &[u8], before: Before<'_>) -> Result<Writte
 /// If it could not be written, or something stands there already.
 pub fn create_private(path: &Path, content: &[u8]) -> Result<Written, WriteError> {
     replace_one(Job { path, content, before: Before::Nothing, private: true })
+}
+
+/// Writes a file for its owner alone, whole or not at all; an old one gives nothing but its place.
+///
+/// # Errors
+///
+/// As [`own_place`](super::own_place), and if it could not be written.
+pub fn replace_own(path: &Path, content: &[u8]) -> Result<Written, WriteError> {
+    replace_one(Job { path, content, before: Before::Own, private: true })
 }
 
 fn replace_one(job: Job<'_>) -> Result<Written, WriteError> {

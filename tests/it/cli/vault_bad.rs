@@ -421,7 +421,7 @@ fn places_that_hold_no_token_are_named() {
 
         a wrapped token
         error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  DIR/home/token: wrapping token is not valid or does not exist (400): it was opened before, has expired, or never was a wrapping token: if nobody of yours has opened it, somebody else has read what was inside; have that revoked, and another made
+          SERVER/v1/MOUNT/keys/a  DIR/home/token: wrapping token is not valid or does not exist (400): it has expired, was opened before, or never was a wrapping token of this server: have another made; if it cannot have expired and nobody of yours has opened it, somebody else has read what was inside: have that revoked
 
         another's token
         error: a.yaml: cannot recover the data key

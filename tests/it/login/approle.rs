@@ -109,6 +109,48 @@ fn the_method_may_be_in_another_namespace_than_that_of_the_environment() {
 }
 
 #[test]
+fn an_empty_namespace_is_the_root_whatever_the_environment_says() {
+    let Some(site) = Site::new("approle") else { return };
+    let team = site.bao.namespace();
+    let (id, secret) = role(&site, json!({}));
+    let mount = format!("mount={}", site.auth);
+    let sandbox = site.anybody().with("SECRET", &secret).with("VAULT_NAMESPACE", &team);
+    let login = ["login", "approle", &format!("role_id={id}"), "secret_id=env:SECRET", &mount];
+    sandbox.run(&login).fails(1);
+    for root in [&["namespace="][..], &["namespace=/"], &["--namespace", ""]] {
+        let from = site.server.requests().len();
+        sandbox.run(&[&login[..], root].concat()).ok();
+        assert_eq!(site.server.requests()[from].header("x-vault-namespace"), None, "{root:?}");
+    }
+}
+
+#[test]
+fn a_login_at_the_root_is_named_in_each_request_that_carries_it() {
+    let Some(bao) = Bao::start() else { return };
+    let team = bao.namespace();
+    let Some(site) = Site::within(format!("{team}/"), "approle") else { return };
+    let mount = bao.auth("", "approle");
+    let policy = format!("path \"{}/*\" {{ capabilities = [\"update\"] }}", site.transit);
+    let options = json!({ "token_policies": bao.policy("", &policy) });
+    let role = format!("auth/{mount}/role/app");
+    bao.ask("POST", &role, Some(options));
+    let id = bao.ask("GET", &format!("{role}/role-id"), None)["data"]["role_id"].take();
+    let secret = bao.ask("POST", &format!("{role}/secret-id"), None)["data"]["secret_id"].take();
+    let (id, secret) = (id.as_str().expect("a text"), secret.as_str().expect("a text"));
+    let login = format!("approle role_id={id} secret_id=env:SECRET mount={mount} inline=true");
+    let sandbox = site.anybody().with("SECRET", secret).with("VAULT_NAMESPACE", &team);
+    sandbox.write("b.yaml", "a: one\n");
+    let sandbox = sandbox.with("WAXSEAL_VAULT_AUTH", &format!("{login} namespace="));
+    sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
+    // It is named, since the server would take that of a request, and requests have others.
+    for request in site.server.requests() {
+        assert_eq!(request.header("x-vault-inline-auth-namespace"), Some("/"));
+    }
+    let sandbox = sandbox.with("WAXSEAL_VAULT_AUTH", &login);
+    sandbox.run(&["encrypt", "-i", "b.yaml"]).fails(1);
+}
+
+#[test]
 fn a_word_that_is_nearly_right_is_told_with_the_right_one() {
     let sandbox = super::Sandbox::bare().with("VAULT_ADDR", "https://vault.example");
     for (words, expected) in [

@@ -88,17 +88,24 @@ fn a_login_is_kept_where_the_other_programs_look_and_goes_with_logout() {
     assert!(!kept.exists());
 }
 
+/// Somebody whose token helper keeps no token.
+fn keeps_nothing(site: &Site, secret: &str) -> Sandbox {
+    let sandbox = site.anybody().with("SECRET", secret);
+    let config = "token_helper = \"/bin/false\"\n";
+    fs::write(sandbox.home().join(".vault"), config).expect("written");
+    sandbox
+}
+
 #[test]
 fn a_token_that_cannot_be_kept_is_taken_back_or_told() {
     let Some(site) = Site::new("approle") else { return };
     for (kind, hint) in [("service", false), ("batch", true)] {
         let (id, secret) = role(&site, json!({ "token_type": kind }));
-        let sandbox = site.anybody().with("SECRET", &secret);
-        let sandbox = sandbox.with("VAULT_TOKEN_PATH", "/nowhere/token");
+        let sandbox = keeps_nothing(&site, &secret);
         let (id, mount) = (format!("role_id={id}"), format!("--mount={}", site.auth));
         let words = ["login", "approle", &id, "secret_id=env:SECRET", &mount];
         let said = flat(&sandbox.run(&words).fails(3));
-        assert!(said.contains("/nowhere/token"), "{said}");
+        assert!(said.contains("the token helper /bin/false, which "), "{said}");
         let told = said.contains("hint: the server did not take the token back, which lives for ");
         assert_eq!(told, hint, "{kind}: {said}");
         assert_eq!(site.asked(0).last().map(String::as_str), Some("POST auth/token/revoke-self"));
@@ -144,9 +151,8 @@ fn a_token_that_nobody_reads_is_taken_back() {
         let token = requests[from + 1].header("x-vault-token").expect("a token");
         assert!(!site.knows(token), "it was taken back");
     };
-    let sandbox = site.anybody().with("SECRET", &secret).with("VAULT_TOKEN_PATH", "no/such/file");
-    let said = sandbox.run(&words).fails(3);
-    assert!(said.contains("no/such/file"), "{said}");
+    let sandbox = keeps_nothing(&site, &secret);
+    sandbox.run(&words).fails(3);
     gone(0);
     // Nobody reads what is printed.
     let from = site.server.requests().len();

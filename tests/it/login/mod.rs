@@ -7,6 +7,7 @@ mod chain;
 mod cloud;
 mod factors;
 mod inline;
+mod kept;
 mod leases;
 mod lifetimes;
 mod passwords;

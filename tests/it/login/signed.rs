@@ -153,8 +153,19 @@ fn a_pod_logs_in_with_the_token_of_its_service_account() {
     // The cluster has the last word.
     let forged = service_account("forged");
     sandbox.write("token", &forged);
-    site.refuses(&sandbox, "POST auth/M/login", &forged, "(403)");
+    let cause = "permission denied (403): the cluster may refuse the pod's token, or the server not reach \
+                 the cluster; is a method mounted at";
+    site.refuses(&sandbox, "POST auth/M/login", &forged, cause);
     assert!(cluster.requests().iter().all(|it| it.path.ends_with("/v1/tokenreviews")));
+    // Nobody is there.
+    let path = format!("auth/{}/config", site.auth);
+    let mut config = site.bao.ask("GET", &path, None)["data"].take();
+    config["kubernetes_host"] = "http://127.0.0.1:9".into();
+    config["token_reviewer_jwt"] = service_account("reviewer").into();
+    site.set("config", config);
+    let good = service_account("good");
+    sandbox.write("token", &good);
+    site.refuses(&sandbox, "POST auth/M/login", &good, cause);
 }
 
 /// Which of the tokens of a pod the cluster is asked about.

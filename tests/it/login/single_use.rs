@@ -155,7 +155,7 @@ fn a_spent_wrapping_token_says_what_that_means_and_what_to_do() {
     sandbox.write("wrapped", "s.neverwasone");
     let said = flat(&sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1));
     for expected in
-        ["file:wrapped: ", "was opened before, has expired, or never was", "have that revoked"]
+        ["file:wrapped: ", "it has expired, was opened before, or never was", "have that revoked"]
     {
         assert!(said.contains(expected), "{said}");
     }

@@ -23,11 +23,43 @@ fn a_wrapped_secret_id_is_opened_once_and_logs_in() {
     let unwrap = &site.server.requests()[1];
     assert!(unwrap.header("x-vault-token").is_some() && unwrap.body.is_empty());
 
-    // It is spent, which is an alarm unless somebody knows why.
+    // It is spent, which is an alarm unless somebody knows why, or it is old.
     let from = site.server.requests().len();
     let said = flat(&sandbox.run(&["decrypt", "a.yaml"]).fails(128));
-    assert!(said.contains("somebody else has read what was inside"), "{said}");
+    let alarm = "it has expired, was opened before, or never was a wrapping token of this server: have \
+                 another made; if it cannot have expired and nobody of yours has opened it, somebody else \
+                 has read what was inside: have that revoked";
+    assert!(said.contains(alarm), "{said}");
     assert_eq!(site.asked(from), ["POST sys/wrapping/lookup"]);
+}
+
+#[test]
+fn a_secret_id_and_a_wrapping_token_that_changed_places_are_no_alarm() {
+    let Some(site) = Site::new("approle") else { return };
+    let (id, secret) = role(&site, json!({}));
+    let login = format!("approle role_id={id} secret_id=file:secret");
+    // Nothing is sent of what cannot be opened.
+    let sandbox = site.user(&format!("{login} wrapped_for=app"));
+    sandbox.write("secret", &secret);
+    let said = flat(&sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1));
+    let expected = "file:secret: it holds no wrapping token, which begins with `hvs.` or `s.`; if it is \
+                    the secret id itself, leave wrapped_for out";
+    assert!(said.contains(expected) && !said.contains(&secret), "{said}");
+    assert!(!said.contains("somebody else"), "{said}");
+    assert_eq!(site.asked(0), Vec::<String>::new());
+    // What is wrapped is no secret id, and is not used up by that.
+    let path = format!("auth/{}/role/app/secret-id", site.auth);
+    let token = wrapped(site.bao, &path, &json!({}));
+    for login in [login.clone(), format!("{login} inline=true")] {
+        let sandbox = site.user(&login);
+        sandbox.write("secret", &token);
+        let said = flat(&sandbox.run(&["encrypt", "-i", "a.yaml"]).fails(1));
+        let hint = "its secret id looks like a wrapping token: say wrapped_for=ROLE";
+        assert!(said.contains(hint) && !said.contains(token.trim()), "{said}");
+    }
+    let sandbox = site.user(&format!("{login} wrapped_for=app"));
+    sandbox.write("secret", &token);
+    sandbox.run(&["encrypt", "-i", "a.yaml"]).ok();
 }
 
 #[test]

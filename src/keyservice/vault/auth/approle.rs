@@ -60,6 +60,11 @@ fn unwrapped(
     place: &Place,
     token: &SecretText,
 ) -> Result<SecretText, LoginError> {
+    if !wrapping::is_token(token.expose_secret()) {
+        let problem = "it holds no wrapping token, which begins with `hvs.` or `s.`; if it is the secret id \
+                       itself, leave wrapped_for out";
+        return Err(wrapping::error(&place.to_string(), problem));
+    }
     let base = format!("auth/{}/role/{role}", desk.mount().path);
     let expected = [format!("{base}/secret-id"), format!("{base}/custom-secret-id")];
     let is_expected = |path: &str| expected.iter().any(|expected| expected == path);

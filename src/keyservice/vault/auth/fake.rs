@@ -12,7 +12,7 @@ use super::super::{
 };
 use super::machine::{Machine, Way};
 use super::sessions::NoTokens;
-use super::{Desk, LoginError, Mount, Person, Session, SourceError};
+use super::{Desk, LoginError, Mount, Person, Plan, PlanError, Session, Settings, SourceError};
 use crate::secret::SecretText;
 use crate::timestamp::Timestamp;
 
@@ -177,6 +177,12 @@ impl Person for Listening {
     fn browse(&self, url: &str) {
         self.0.lock().expect("not poisoned").push(format!("opens {url}"));
     }
+}
+
+/// A login as it is typed, with one blank between its words.
+pub(super) fn plan(text: &str) -> Result<Plan, PlanError> {
+    let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
+    Plan::read(Settings::of_words(&words)?)
 }
 
 /// The token of a session, for comparisons.

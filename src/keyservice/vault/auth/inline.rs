@@ -28,8 +28,9 @@ pub(super) fn headers(mount: &Mount, form: &Form) -> Headers {
         ("x-vault-inline-auth-path", text(&path)),
         ("x-vault-inline-auth-operation", text("update")),
     ];
-    let namespace = mount.namespace.as_deref();
-    headers.extend(namespace.map(|it| ("x-vault-inline-auth-namespace", text(it))));
+    // Without it the method would be that of the request's own namespace.
+    let namespace = mount.namespace.as_deref().unwrap_or("/");
+    headers.push(("x-vault-inline-auth-namespace", text(namespace)));
     for (header, (name, value)) in PARAMETERS.iter().zip(&form.fields) {
         let pair: Zeroizing<Vec<u8>> = body(&[("key", name), ("value", value.expose_secret())]);
         headers.push((*header, SecretText::new(BASE64_URL_SAFE_NO_PAD.encode(&*pair))));

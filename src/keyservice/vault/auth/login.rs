@@ -4,11 +4,12 @@
 //! login is made and not before, and kept no longer.
 
 use super::super::escape::escaped;
+use super::super::{CallError, TransportError};
 use super::approle::AppRole;
 use super::place::{Place, Places};
 use super::settings::{PlanError, Settings, is_near, is_word};
 use super::vouched::Vouched;
-use super::{Desk, LoginError, Session, body};
+use super::{Desk, LoginError, Session, body, says_no_more, wrapping};
 use crate::secret::SecretText;
 
 /// A login that was configured.
@@ -18,7 +19,7 @@ pub struct Plan {
     pub login: Login,
     /// Where it is mounted, behind `auth/`.
     pub mount: String,
-    /// The namespace of the mount, if another than that of the keys.
+    /// The namespace of the mount, if another than that of the keys; an empty one is the root.
     pub namespace: Option<String>,
     /// No token: each request carries the login itself (OpenBao).
     pub inline: bool,
@@ -94,7 +95,8 @@ impl Plan {
         if !super::super::is_path(&mount) {
             return Err(PlanError::Value { key: "mount", form: "no path" });
         }
-        let namespace = settings.text("namespace").map(|it| it.trim_matches('/').to_owned());
+        // An empty one is the root, whatever the environment says.
+        let namespace = settings.given("namespace").map(|it| it.trim_matches('/').to_owned());
         let inline = settings.flag("inline")?;
         settings.end()?;
         if inline && !login.is_one_request() {
@@ -139,6 +141,7 @@ impl Login {
                 };
                 return Ok(Self::Certificate { name, identity });
             }
+            "token" => return Err(PlanError::Incomplete(TOKEN)),
             typed => {
                 let all: Vec<&str> = Self::methods().collect();
                 let meant = all.iter().find(|known| is_near(typed, known));
@@ -244,7 +247,42 @@ impl Login {
         if let Self::Vouched(vouched) = self {
             return vouched.login(desk, places);
         }
-        desk.submit(&self.form(desk, places)?)
+        let form = self.form(desk, places)?;
+        desk.submit(&form).map_err(|error| self.explained(error, &form))
+    }
+
+    /// A refusal, with what it can mean of this method beside what it can of every one.
+    pub(super) fn explained(&self, error: LoginError, form: &Form) -> LoginError {
+        match error {
+            LoginError::Refused { refusal, hint } => {
+                let is_denied = refusal.status == 403 && says_no_more(&refusal);
+                let hint = match self.meaning(form, is_denied) {
+                    Some(more) if is_denied => format!("{more}; {hint}"),
+                    Some(more) => more.to_owned(),
+                    None => hint,
+                };
+                LoginError::Refused { refusal, hint }
+            }
+            LoginError::Call(CallError::Transport(TransportError::Login(mut problem))) => {
+                if let Some(more) = self.meaning(form, problem.starts_with("permission denied")) {
+                    problem = format!("{problem}: {more}");
+                }
+                CallError::from(TransportError::Login(problem)).into()
+            }
+            error => error,
+        }
+    }
+
+    fn meaning(&self, form: &Form, is_denied: bool) -> Option<&'static str> {
+        let is_wrapped = |(name, text): &(&str, SecretText)| {
+            *name == "secret_id" && wrapping::is_token(text.expose_secret())
+        };
+        if matches!(self, Self::AppRole(role) if role.wrapped_for.is_none())
+            && form.fields.iter().any(is_wrapped)
+        {
+            return Some(WRAPPED);
+        }
+        (is_denied && self.name() == "kubernetes").then_some(CLUSTER)
     }
 
     /// What it sends.
@@ -282,6 +320,16 @@ impl Login {
         Ok(Form { username: name, fields })
     }
 }
+
+/// A secret id has another form than a token.
+const WRAPPED: &str =
+    "its secret id looks like a wrapping token: say wrapped_for=ROLE, so that it is opened";
+
+/// The server says the same when it has not asked the cluster.
+const CLUSTER: &str = "the cluster may refuse the pod's token, or the server not reach the cluster";
+
+/// What needs no login.
+const TOKEN: &str = "a token needs no login: set VAULT_TOKEN, or write it to ~/.vault-token";
 
 /// The methods that are read here.
 const METHODS: [&str; 7] = ["approle", "userpass", "ldap", "radius", "kubernetes", "jwt", "cert"];
@@ -326,12 +374,8 @@ pub(super) fn read(
 
 #[cfg(test)]
 mod tests {
-    use super::{Login, Plan, PlanError, Settings};
-
-    fn plan(text: &str) -> Result<Plan, PlanError> {
-        let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
-        Plan::read(Settings::of_words(&words)?)
-    }
+    use super::super::fake::plan;
+    use super::{Login, Plan, Settings};
 
     #[test]
     fn a_plan_names_its_method_its_mount_and_its_namespace() {
@@ -341,7 +385,10 @@ mod tests {
         assert_eq!(approle.namespace.as_deref(), Some("team"));
         let pod = plan("kubernetes role=app").expect("valid");
         assert!(matches!(pod.login, Login::Jwt { method: "kubernetes", .. }));
-        assert_eq!(pod.mount, "kubernetes");
+        assert_eq!((pod.mount.as_str(), pod.namespace), ("kubernetes", None));
+        for root in ["kubernetes role=app namespace=", "kubernetes role=app namespace=/"] {
+            assert_eq!(plan(root).expect("valid").namespace.as_deref(), Some(""), "{root}");
+        }
     }
 
     #[test]
@@ -361,6 +408,7 @@ mod tests {
             ("aprole", "there is no method `aprole`, did you mean `approle`?: there are approle, "),
             ("userpas", "there is no method `userpas`, did you mean `userpass`?"),
             ("hunter2!", "there is no such method: there are approle, "),
+            ("token", "a token needs no login: set VAULT_TOKEN, or write it to ~/.vault-token"),
             ("approle", "approle needs role_id=…"),
             ("userpass", "userpass needs username=…"),
             ("userpass username=..", "username is none"),

@@ -309,17 +309,21 @@ impl<'a> Desk<'a> {
 
     /// What a refusal can mean; servers say little.
     fn hint(&self, refusal: &Refusal) -> String {
-        let says_no_more = |text: &String| text == "permission denied";
         match refusal.status {
             // A mount that does not exist, a locked name and a wrong role are the same to the server.
-            403 if refusal.texts.iter().all(says_no_more) => format!(
+            403 if says_no_more(refusal) => format!(
                 "is a method mounted at auth/{} in this namespace? After five refusals a name is \
-                 locked for some minutes",
+                 locked, for 15 minutes if nothing else is set",
                 self.mount.path
             ),
             _ => "it was not tried a second time".to_owned(),
         }
     }
+}
+
+/// Whether a refusal gives no reason.
+fn says_no_more(refusal: &Refusal) -> bool {
+    refusal.texts.iter().all(|text| text == "permission denied")
 }
 
 /// A JSON object of texts, in a buffer that is overwritten.

@@ -278,14 +278,14 @@ impl Sessions {
         let tried = self.plan.login.form(&desk, &*self.places).and_then(|form| {
             let headers = inline::headers(&mount, &form);
             match desk.look(&headers) {
-                Err(LoginError::Refused { refusal, hint })
-                    if refusal.texts.iter().any(|text| text.contains(NOT_LET_IN)) =>
-                {
-                    Err(LoginError::Refused { refusal, hint })
-                }
                 // There is no token to look at, which the server says after it has let us in.
-                Ok(_) | Err(LoginError::Refused { .. }) => Ok(headers),
-                Err(error) => Err(error),
+                Err(LoginError::Refused { refusal, .. })
+                    if !refusal.texts.iter().any(|text| text.contains(NOT_LET_IN)) =>
+                {
+                    Ok(headers)
+                }
+                Ok(_) => Ok(headers),
+                Err(error) => Err(self.plan.login.explained(error, &form)),
             }
         });
         at.state = match tried {

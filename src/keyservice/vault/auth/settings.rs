@@ -125,9 +125,14 @@ impl Settings {
 
     /// A setting; an empty one is none.
     pub fn text(&mut self, key: &'static str) -> Option<String> {
+        self.given(key).filter(|value| !value.is_empty())
+    }
+
+    /// A setting of which an empty one says something.
+    pub fn given(&mut self, key: &'static str) -> Option<String> {
         self.asked.push(key);
         let at = self.pairs.iter().position(|(known, _)| known == key)?;
-        Some(self.pairs.swap_remove(at).1).filter(|value| !value.is_empty())
+        Some(self.pairs.swap_remove(at).1)
     }
 
     /// A setting that the method cannot do without.

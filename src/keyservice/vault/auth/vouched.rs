@@ -338,13 +338,7 @@ fn door(settings: &mut Settings) -> Result<DoorSettings, PlanError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Plan;
-    use super::{PlanError, Settings};
-
-    fn plan(text: &str) -> Result<Plan, PlanError> {
-        let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
-        Plan::read(Settings::of_words(&words)?)
-    }
+    use super::super::fake::plan;
 
     #[test]
     fn each_method_is_read_with_its_settings() {

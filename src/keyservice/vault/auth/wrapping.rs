@@ -48,6 +48,12 @@ pub fn unwrap(
     )
 }
 
+/// Whether a text has the form of a token that a server makes, as a wrapping token is one: a secret id has
+/// another (Vault API: `hvs.`, before it and in OpenBao `s.`; a JWT, if asked for).
+pub(super) fn is_token(text: &str) -> bool {
+    ["hvs.", "s.", "eyJ"].iter().any(|start| text.starts_with(start))
+}
+
 /// A text of what was inside: `data.secret_id`.
 pub fn text(answer: &mut Value, outer: &str, name: &str) -> Option<SecretText> {
     match answer.get_mut(outer)?.get_mut(name).map(Value::take) {
@@ -61,8 +67,9 @@ pub(super) fn error(place: &str, problem: &str) -> LoginError {
 }
 
 /// Used, expired and never valid are one answer.
-const GONE: &str = "it was opened before, has expired, or never was a wrapping token: if nobody of yours has \
-                    opened it, somebody else has read what was inside; have that revoked, and another made";
+const GONE: &str = "it has expired, was opened before, or never was a wrapping token of this server: have \
+                    another made; if it cannot have expired and nobody of yours has opened it, somebody else \
+                    has read what was inside: have that revoked";
 
 /// The server had it a moment ago.
 const JUST_GONE: &str = "somebody else has opened it at this very moment and read what was inside; have that \

@@ -1,11 +1,12 @@
 //! Calls that are made again, and when.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::redirects::to;
 use super::{
-    Address, Answer, ClientOptions, Rate, Reply, Setup, TransportError, Trust, answer, key, says,
-    works,
+    Address, Answer, Client, ClientOptions, Fake, Rate, Reply, SecretText, Seen, Setup,
+    TokenSource, TransportError, Trust, VaultToken, answer, key, says, works,
 };
 use crate::keyservice::vault::{Call, Repeat};
 
@@ -58,6 +59,54 @@ fn requests_keep_to_the_rate_that_the_user_set() {
     }
     let pauses = setup.seen.lock().expect("not poisoned").pauses.clone();
     assert_eq!(pauses, [Duration::from_millis(500), Duration::from_millis(500)]);
+}
+
+/// Tokens that are called by the time at which they were fetched, in milliseconds.
+struct Clocked(Arc<Mutex<Seen>>);
+
+impl TokenSource for Clocked {
+    fn token(&self, _: &Address) -> Result<Option<VaultToken>, String> {
+        let now: Duration = self.0.lock().expect("not poisoned").pauses.iter().sum();
+        let token = SecretText::new(format!("s.at{}", now.as_millis()));
+        VaultToken::new(&token).map_err(|error| error.to_string())
+    }
+
+    fn renewed(
+        &self,
+        server: &Address,
+        _: Option<&VaultToken>,
+    ) -> Result<Option<VaultToken>, String> {
+        self.token(server)
+    }
+
+    fn origin(&self, _: &Address) -> Option<String> {
+        None
+    }
+}
+
+#[test]
+fn a_token_is_fetched_after_what_the_rate_makes_wait() {
+    let server = Address::parse("https://vault").expect("an address");
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let busy = || says(503, r#"{"errors":["Vault is sealed"]}"#);
+    let answers = vec![says(204, ""), says(204, ""), busy(), says(204, "")];
+    let fake = Fake { seen: Arc::clone(&seen), answers: Mutex::new(answers.into()) };
+    let (rate, trust) = (Rate::parse("0.01").ok(), Trust::new().with(server.clone()));
+    let options = ClientOptions { rate, timeout: Duration::MAX, ..ClientOptions::default() };
+    let tokens = Box::new(Clocked(Arc::clone(&seen)));
+    let client = Client::new(Box::new(fake), tokens, trust, options);
+    let (method, path, repeat) = ("GET", "auth/token/lookup-self", Repeat::Freely);
+    let (body, headers, namespace) = (None, &[][..], None);
+    let call = Call { server: &server, method, path, body, headers, namespace, repeat };
+    for _ in 0..3 {
+        let answer = client.call(&call).expect("an answer");
+        assert_eq!(answer.status, 204);
+    }
+    let seen = seen.lock().expect("not poisoned");
+    let asked = |at: u32| format!("GET https://vault/v1/auth/token/lookup-self s.at{at}");
+    // The last is a repetition, which keeps the pace too.
+    assert_eq!(seen.requests, [asked(0), asked(100_000), asked(200_000), asked(200_000)]);
+    assert_eq!(seen.pauses.iter().sum::<Duration>(), Duration::from_secs(300));
 }
 
 fn leaderless() -> Reply {
