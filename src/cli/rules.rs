@@ -220,6 +220,7 @@ impl Rules {
     }
 
     /// The keys that rules name, as files record them.
+    #[cfg(feature = "vault")]
     pub(crate) fn keys(&self) -> Vec<MasterKey> {
         let Some(found) = &self.found else { return Vec::new() };
         let groups = found.config.rules().flat_map(|rule| &rule.groups);
