@@ -153,9 +153,10 @@ fn changed_group(
     old: &KeyGroup,
     wanted: &[MasterKey],
 ) -> Result<KeyGroup, Error> {
-    // One more item for each server, if any. Keys of other kinds could ask for a passphrase.
+    // What stays is one more item for each server, if any. Keys of other kinds could ask for a passphrase.
     let groups = opened.groups();
-    let of_vault = groups.iter().flat_map(|group| group.of_kind(KeyKind::Vault));
+    let stays = |it: &&WrappedKey| wanted.iter().any(|key| key_diff::same_key(it.key(), key));
+    let of_vault = groups.iter().flat_map(|group| group.of_kind(KeyKind::Vault)).filter(stays);
     let lying = entries::lying(ctx, &opened.data_key, of_vault);
     let lies = |key: &WrappedKey| lying.iter().any(|it| it.enc() == key.enc());
     let kept = |key: &MasterKey| {

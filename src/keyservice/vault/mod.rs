@@ -334,11 +334,7 @@ fn damage(enc: &str, context: Option<&str>) -> Option<String> {
 /// The wrapped key that the server gave for this data key.
 fn wrapped(result: Result<SecretText, KeyError>, data_key: &DataKey) -> Result<String, KeyError> {
     let text = result?.expose_secret().to_owned();
-    if is_wrapping(&text) && !shows(&text, data_key) {
-        Ok(text)
-    } else {
-        Err(refusal::no_result())
-    }
+    if is_wrapping(&text) && !shows(&text, data_key) { Ok(text) } else { Err(refusal::no_result()) }
 }
 
 /// Bytes of a wrapped data key: at least a nonce of 12 and a tag of 16 stand around it.
