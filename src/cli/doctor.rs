@@ -201,12 +201,12 @@ fn judge(ctx: &Ctx, read: &Read) -> Result<Vec<(WrappedKey, Worth)>, Error> {
 /// Whether the token is there to have this entry made anew, and for no more.
 fn is_rewrapped(servers: &[Server], entry: &WrappedKey) -> bool {
     let name = shown(entry.key());
-    let keys = servers.iter().flat_map(|server| &server.keys);
+    let mut keys = servers.iter().flat_map(|server| &server.keys);
     let may = |key: &Key| {
         let may = key.may.as_ref().filter(|_| key.name == name && key.problem.is_none());
         may.is_some_and(|it| it.may("rewrap") && !it.may("decrypt"))
     };
-    keys.map(may).any(|may| may)
+    keys.any(may)
 }
 
 /// Whether all files that name a server, of which there are some, do without it.

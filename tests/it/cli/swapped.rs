@@ -198,7 +198,8 @@ fn a_token_that_others_can_read_is_a_warning() {
     let Some(bao) = Bao::start() else { return };
     let sandbox = Sandbox::bare().with("VAULT_ADDR", bao.address());
     let path = sandbox.home().join(".vault-token");
-    std::fs::write(&path, bao.root()).expect("written");
+    let token = bao.token("path \"x/y\" { capabilities = [\"read\"] }", json!({}));
+    std::fs::write(&path, &token).expect("written");
     for (mode, warnings) in [(0o600, 0), (0o644, 1)] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("mode");
         let (code, report) = doctor(&sandbox, &[]);
@@ -206,7 +207,7 @@ fn a_token_that_others_can_read_is_a_warning() {
         assert_eq!((code, told.len()), (Some(0), warnings), "{report}");
         let said = sandbox.run(&["doctor"]).ok();
         assert_eq!(said.contains("can read the token: chmod 600"), warnings == 1, "{said}");
-        assert!(!said.contains(bao.root()));
+        assert!(!said.contains(&token), "{said}");
     }
 }
 
