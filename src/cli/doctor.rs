@@ -176,13 +176,19 @@ fn opened(ctx: &Ctx, read: &Read) -> File {
         key: shown(key.key()),
         problem: match worth {
             Worth::Opens => None,
-            Worth::Another => Some(entries::another(others_open)),
+            Worth::Another => Some(another(others_open)),
             Worth::Damaged(why) => Some(format!("the file was changed without the key: {why}")),
             Worth::Closed(error) => Some(reason(error)),
         },
         lies: matches!(worth, Worth::Another),
     };
     File { name, entries: judged.iter().map(entry).collect(), problem, rewraps: false }
+}
+
+/// What is wrong with an entry that gives another data key, and what to do.
+fn another(others_open: bool) -> String {
+    let mend = entries::mend(others_open);
+    format!("what is wrapped for it is the data key of something else: {mend}")
 }
 
 /// The entries of a file, held against it. It is read once more: all of them at once may be many.

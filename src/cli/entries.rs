@@ -69,11 +69,6 @@ fn given(ctx: &Ctx, key: &WrappedKey) -> Result<Arc<DataKey>, RecoverError> {
     ctx.keyring().recover(&[KeyGroup::new(vec![key.clone()])])
 }
 
-/// What is wrong with an entry that gives another data key, and what to do.
-pub(crate) fn another(others_open: bool) -> String {
-    format!("what is wrapped for it is the data key of something else: {}", mend(others_open))
-}
-
 /// What to do about an entry that gives another data key.
 pub(crate) fn mend(others_open: bool) -> &'static str {
     match others_open {

@@ -169,15 +169,15 @@ fn misled(ctx: &Ctx, path: &Path, input: Input) -> Option<Result<Done, Error>> {
         let name = shorten(&key.key().to_string());
         let word = match worth {
             Worth::Opens => "opens",
-            Worth::Another => "holds another key",
-            Worth::Damaged(_) => "does not open what was changed",
+            Worth::Another => {
+                wrong.push(name.clone());
+                "holds another key"
+            }
+            Worth::Damaged(why) => &format!("opens what was changed: {why}"),
             Worth::Closed(RecoverError::NoKeyWorked { .. }) => "out of reach",
             Worth::Closed(_) => "cannot be opened",
         };
         lines.push_str(&format!("  {name}: {word}\n"));
-        if matches!(worth, Worth::Another) {
-            wrong.push(name);
-        }
     }
     if wrong.is_empty() {
         return None;

@@ -36,7 +36,7 @@ impl EncryptedFile {
 
     /// Whether the MAC was sealed with this data key. Nothing else of the file is looked at.
     #[must_use]
-    pub(crate) fn has_mac_of(&self, data_key: &DataKey) -> bool {
+    pub fn has_mac_of(&self, data_key: &DataKey) -> bool {
         self.opens_mac(&FileKeys::new(data_key))
     }
 
