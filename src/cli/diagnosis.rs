@@ -28,6 +28,8 @@ pub(crate) struct Diagnosis {
     pub(crate) files: Vec<File>,
     /// What does not work.
     pub(crate) problems: Vec<String>,
+    /// What works, and should be another way.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// A login that is configured, without its secrets.
@@ -76,26 +78,47 @@ pub(crate) struct Key {
 /// A file, and who opens it.
 pub(crate) struct File {
     pub(crate) name: String,
-    /// Each entry, by kind and name, and why it does not open the file.
-    pub(crate) entries: Vec<(&'static str, String, Option<String>)>,
+    pub(crate) entries: Vec<Entry>,
     /// Why it could not be looked at.
     pub(crate) problem: Option<String>,
+    /// Whether the token may have a wrapped key of it made anew, which opens nothing.
+    pub(crate) rewraps: bool,
+}
+
+/// An entry of a file.
+pub(crate) struct Entry {
+    pub(crate) kind: &'static str,
+    pub(crate) key: String,
+    /// Why it does not open the file.
+    pub(crate) problem: Option<String>,
+    /// It gives a data key, which is another one.
+    pub(crate) lies: bool,
 }
 
 impl File {
     pub(crate) fn opens(&self) -> bool {
-        self.problem.is_none() && self.entries.iter().any(|(_, _, problem)| problem.is_none())
+        self.problem.is_none() && self.entries.iter().any(|it| it.problem.is_none())
     }
 
-    /// Why nobody here can open it.
+    /// Whether the user can do with it what the token is for.
+    pub(crate) fn is_well(&self) -> bool {
+        let lies = self.entries.iter().any(|it| it.lies);
+        !lies && (self.opens() || (self.problem.is_none() && self.rewraps))
+    }
+
+    /// What is wrong with it.
     pub(crate) fn why(&self) -> String {
         if let Some(problem) = &self.problem {
             return problem.clone();
         }
-        let cause = |(_, key, problem): &(&str, String, Option<String>)| {
-            let problem = problem.as_deref().unwrap_or_default().replace('\n', " ");
-            format!("{}: {problem}", shorten(key))
+        let cause = |it: &Entry| {
+            let problem = it.problem.as_deref().unwrap_or_default().replace('\n', " ");
+            format!("{}: {problem}", shorten(&it.key))
         };
+        if self.opens() {
+            let lies = self.entries.iter().filter(|it| it.lies).map(cause);
+            return lies.collect::<Vec<_>>().join("; ");
+        }
         let causes: Vec<String> = self.entries.iter().map(cause).collect();
         match causes.is_empty() {
             true => "no key opens it: it names none".to_owned(),
@@ -141,10 +164,11 @@ impl Diagnosis {
             let word = match (&file.problem, file.opens()) {
                 (Some(problem), _) => problem.as_str(),
                 (None, true) => "can be opened",
+                (None, false) if file.rewraps => "cannot be opened, can be rewrapped",
                 (None, false) => "cannot be opened",
             };
             line(&format!("  {}: {word}", file.name));
-            for (kind, key, problem) in &file.entries {
+            for Entry { kind, key, problem, .. } in &file.entries {
                 let word =
                     problem.as_deref().map_or("opens it".to_owned(), |it| it.replace('\n', " "));
                 line(&format!("    {kind} {}: {word}", shorten(key)));
@@ -152,6 +176,12 @@ impl Diagnosis {
         }
         if self.files.is_empty() {
             line("  none is sealed here");
+        }
+        if !self.warnings.is_empty() {
+            line("warnings");
+        }
+        for warning in &self.warnings {
+            line(&format!("  {warning}"));
         }
         out
     }
@@ -178,6 +208,7 @@ impl Diagnosis {
             ("identities", list(&self.identities, identity)),
             ("files", list(&self.files, File::tree)),
             ("problems", list(&self.problems, |it| text(it))),
+            ("warnings", list(&self.warnings, |it| text(it))),
         ]);
         Document::emit(&tree, Format::Json).map_err(|error| Error::of(exit::CANNOT_EXPRESS, &error))
     }
@@ -254,7 +285,9 @@ impl Server {
             let _ = match (&key.problem, &key.may) {
                 (Some(problem), _) => writeln!(out, "  {}: {problem}", key.name.shown()),
                 (None, Some(may)) => writeln!(out, "  {}: {}", key.name.shown(), words(may)),
-                (None, None) => writeln!(out, "  {}", key.name.shown()),
+                (None, None) => {
+                    writeln!(out, "  {}: what the token may do is not known", key.name.shown())
+                }
             };
         }
         out
@@ -310,17 +343,18 @@ impl Server {
 
 impl File {
     fn tree(&self) -> Tree {
-        let entry = |(kind, key, problem): &(&'static str, String, Option<String>)| {
+        let entry = |it: &Entry| {
             map(vec![
-                ("kind", text(kind)),
-                ("key", text(key)),
-                ("opens", bool(problem.is_none())),
-                ("problem", optional(problem.as_deref())),
+                ("kind", text(it.kind)),
+                ("key", text(&it.key)),
+                ("opens", bool(it.problem.is_none())),
+                ("problem", optional(it.problem.as_deref())),
             ])
         };
         map(vec![
             ("file", text(&self.name)),
             ("opens", bool(self.opens())),
+            ("rewraps", bool(self.rewraps)),
             ("problem", optional(self.problem.as_deref())),
             ("entries", list(&self.entries, entry)),
         ])

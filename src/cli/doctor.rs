@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::context::Ctx;
-use super::diagnosis::{Diagnosis, File, Key, Login, Server};
+use super::diagnosis::{Diagnosis, Entry, File, Key, Login, Server};
+use super::entries::{self, Worth};
 use super::error::Error;
 use super::exit::{self, Exit};
 use super::input::Input;
 use super::key_diff::shown;
 use super::{open, tree};
-use crate::keys::{KeyGroup, MasterKey, WrappedKey};
+use crate::keys::{MasterKey, WrappedKey};
 use crate::keyservice::vault::auth::Plan;
 use crate::keyservice::vault::settings::{ADDR, AGENT_ADDR, VaultSettings};
 use crate::keyservice::vault::{Address, CallError, Client, TokenProblem, TokenState};
@@ -22,6 +23,7 @@ use crate::keyservice::{KeyError, RecoverError};
 use crate::os::auto_auth::configured;
 use crate::os::env::VARIABLES;
 use crate::os::threads::side_by_side;
+use crate::os::token_store::TokenStore;
 use crate::os::vault_token::of_variable;
 use crate::shown::Show;
 
@@ -61,7 +63,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<Exit, Error> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let read: Vec<Read> = side_by_side(&ctx.crew, &files, threads, |path: &PathBuf| look(path));
     let mut keys = Vec::new();
-    for Read { file, wrapped } in &read {
+    for Read { file, wrapped, .. } in &read {
         let named = |entry: &WrappedKey| Named::new(&file.name, false, entry.key().clone());
         keys.extend(wrapped.iter().map(named));
     }
@@ -75,11 +77,20 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<Exit, Error> {
     }
     found.identities = ctx.age().places();
     // Before the files are opened: what servers say of the token explains what they refuse.
-    servers(ctx, keys, &mut found);
+    let of_servers = servers(ctx, keys, &mut found);
     found.files = side_by_side(&ctx.crew, &read, threads, |read: &Read| opened(ctx, read));
-    for file in found.files.iter().filter(|file| !file.opens()) {
+    for (file, read) in found.files.iter_mut().zip(&read) {
+        file.rewraps = read.wrapped.iter().any(|entry| is_rewrapped(&found.servers, entry));
+    }
+    for (address, problems) in of_servers {
+        if !is_spare(&address, &read, &found.files) {
+            found.problems.extend(problems);
+        }
+    }
+    for file in found.files.iter().filter(|file| !file.is_well()) {
         found.problems.push(format!("{}: {}", file.name, file.why()));
     }
+    found.warnings.extend(open_to_others(ctx, &found.servers));
     let out = if args.json { found.json()? } else { found.text() };
     ctx.out.data(out.as_bytes())?;
     if found.problems.is_empty() {
@@ -146,6 +157,7 @@ impl Named {
 
 /// A file, and what is wrapped in it.
 struct Read {
+    path: PathBuf,
     file: File,
     wrapped: Vec<WrappedKey>,
 }
@@ -159,25 +171,89 @@ fn look(path: &Path) -> Read {
         Err(error) => {
             let problem = one_line(&error);
             let problem = problem.strip_prefix(&format!("{name}: ")).unwrap_or(&problem).to_owned();
-            let file = File { name, entries: Vec::new(), problem: Some(problem) };
-            return Read { file, wrapped: Vec::new() };
+            let file = File { name, entries: Vec::new(), problem: Some(problem), rewraps: false };
+            return Read { path: path.to_owned(), file, wrapped: Vec::new() };
         }
     };
     let groups = file.metadata().groups().len();
     let problem = (groups > 1).then(|| RecoverError::SeveralGroups { count: groups }.to_string());
     let wrapped = file.metadata().wrapped_keys().cloned().collect();
-    Read { file: File { name, entries: Vec::new(), problem }, wrapped }
+    let file = File { name, entries: Vec::new(), problem, rewraps: false };
+    Read { path: path.to_owned(), file, wrapped }
 }
 
-/// Which entries open a file.
+/// Which entries open a file: that a wrapped key can be unwrapped does not say that it is this file's.
 fn opened(ctx: &Ctx, read: &Read) -> File {
-    let entry = |entry: &WrappedKey| {
-        let opened = ctx.keyring().recover(&[KeyGroup::new(vec![entry.clone()])]);
-        let problem = opened.err().map(|error| reason(&error));
-        (entry.key().kind().field(), shown(entry.key()), problem)
+    let (name, mut problem) = (read.file.name.clone(), read.file.problem.clone());
+    let judged = match judge(ctx, read) {
+        Ok(judged) => judged,
+        Err(error) => {
+            problem.get_or_insert_with(|| one_line(&error));
+            Vec::new()
+        }
     };
-    let (name, problem) = (read.file.name.clone(), read.file.problem.clone());
-    File { name, entries: read.wrapped.iter().map(entry).collect(), problem }
+    let others_open = judged.iter().any(|(_, worth)| matches!(worth, Worth::Opens));
+    let entry = |(key, worth): &(WrappedKey, Worth)| Entry {
+        kind: key.key().kind().field(),
+        key: shown(key.key()),
+        problem: match worth {
+            Worth::Opens => None,
+            Worth::Another => Some(another(others_open)),
+            Worth::Damaged(why) => Some(format!("the file was changed without the key: {why}")),
+            Worth::Closed(error) => Some(reason(error)),
+        },
+        lies: matches!(worth, Worth::Another),
+    };
+    File { name, entries: judged.iter().map(entry).collect(), problem, rewraps: false }
+}
+
+/// What is wrong with an entry that gives another data key, and what to do.
+fn another(others_open: bool) -> String {
+    let mend = entries::mend(others_open);
+    format!("what is wrapped for it is the data key of something else: {mend}")
+}
+
+/// The entries of a file, held against it. It is read once more: all of them at once may be many.
+fn judge(ctx: &Ctx, read: &Read) -> Result<Vec<(WrappedKey, Worth)>, Error> {
+    if read.wrapped.is_empty() {
+        return Ok(Vec::new());
+    }
+    let file = Input::file(&read.path, None, None, exit::NO_FILE).and_then(open::parse)?;
+    // What is wrong with the configuration is told once.
+    let rule = ctx.rules().and_then(|rules| rules.find(&ctx.absolute(&read.path)));
+    let rule = rule.ok().and_then(|lookup| lookup.rule());
+    let groups = open::with_contexts(file.metadata().groups(), rule.as_ref());
+    Ok(entries::judged(ctx, &file, &groups))
+}
+
+/// Whether the token is there to have this entry made anew, and for no more.
+fn is_rewrapped(servers: &[Server], entry: &WrappedKey) -> bool {
+    let name = shown(entry.key());
+    let mut keys = servers.iter().flat_map(|server| &server.keys);
+    let may = |key: &Key| {
+        let may = key.may.as_ref().filter(|_| key.name == name && key.problem.is_none());
+        may.is_some_and(|it| it.may("rewrap") && !it.may("decrypt"))
+    };
+    keys.any(may)
+}
+
+/// Whether all files that name a server, of which there are some, do without it.
+fn is_spare(address: &Address, read: &[Read], files: &[File]) -> bool {
+    let names = |read: &Read| {
+        let mut servers = read.wrapped.iter().filter_map(|it| Client::server_of(it.key()));
+        servers.any(|it| it == *address)
+    };
+    let mut of_it = read.iter().zip(files).filter(|(read, _)| names(read)).peekable();
+    of_it.peek().is_some() && of_it.all(|(_, file)| file.is_well())
+}
+
+/// A token in a file that others can read.
+fn open_to_others(ctx: &Ctx, servers: &[Server]) -> Option<String> {
+    let store = TokenStore::of(&ctx.env).ok().flatten()?;
+    let name = store.shown();
+    let used = servers.iter().any(|it| it.token_source.as_ref() == Some(&name));
+    (used && store.is_open_to_others())
+        .then(|| format!("{name}: other users of this machine can read the token: chmod 600"))
 }
 
 fn reason(error: &RecoverError) -> String {
@@ -190,12 +266,17 @@ fn reason(error: &RecoverError) -> String {
     }
 }
 
-/// The servers that variables, rules and files name.
-fn servers(ctx: &Ctx, all: Vec<Named>, found: &mut Diagnosis) {
+/// The servers that variables, rules and files name. What is wrong with one that no variable names depends on
+/// what the files have beside it, and is given back.
+fn servers(ctx: &Ctx, all: Vec<Named>, found: &mut Diagnosis) -> Vec<(Address, Vec<String>)> {
+    let mut of_servers = Vec::new();
     let mut named: BTreeMap<Address, (Vec<String>, Vec<Named>)> = BTreeMap::new();
     let settings = match super::vault::settings(&ctx.env) {
         Ok(settings) => settings,
-        Err(problem) => return found.problems.push(problem),
+        Err(problem) => {
+            found.problems.push(problem);
+            return of_servers;
+        }
     };
     for (address, names) in [(&settings.server, ADDR), (&settings.client.agent, AGENT_ADDR)] {
         if let (Some(address), Some((name, _))) = (address, ctx.env.setting(names)) {
@@ -214,7 +295,7 @@ fn servers(ctx: &Ctx, all: Vec<Named>, found: &mut Diagnosis) {
         }
     }
     if named.is_empty() {
-        return;
+        return of_servers;
     }
     let client = match ctx.vault().client() {
         Ok(client) => client,
@@ -224,13 +305,19 @@ fn servers(ctx: &Ctx, all: Vec<Named>, found: &mut Diagnosis) {
             if !found.problems.contains(&problem) {
                 found.problems.push(problem);
             }
-            return;
+            return of_servers;
         }
     };
     for (address, (names, keys)) in named {
-        let server = ask(client, &settings, &address, names, &keys, &mut found.problems);
-        found.servers.push(server);
+        let mut problems = Vec::new();
+        found.servers.push(ask(client, &settings, &address, names, &keys, &mut problems));
+        if [&settings.server, &settings.client.agent].contains(&&Some(address.clone())) {
+            found.problems.extend(problems);
+        } else {
+            of_servers.push((address, problems));
+        }
     }
+    of_servers
 }
 
 fn ask(
@@ -326,8 +413,7 @@ fn may(
         }
         if slot.problem.is_none()
             && it.by_rule
-            && !may.may("encrypt")
-            && !may.may("decrypt")
+            && !["encrypt", "decrypt", "rewrap"].iter().any(|action| may.may(action))
             && let MasterKey::Vault { engine_path, key_name, .. } = &it.key
         {
             let source = server.token_source.as_deref().unwrap_or("the Agent");

@@ -21,6 +21,7 @@ mod diagnosis;
 mod doctor;
 mod edit;
 mod encrypt;
+mod entries;
 mod error;
 mod exit;
 mod explain;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::context::Ctx;
 use super::error::Error;
-use super::exit;
+use super::exit::{self, Exit};
 use super::explain::{self, Role};
 use super::input::Input;
 use super::integrity::Integrity;
@@ -17,6 +17,7 @@ use crate::document::Format;
 use crate::file::{DecryptedFile, EncryptedFile, FileError, Nonces};
 use crate::keys::{KeyGroup, MasterKey, WrappedKey};
 use crate::secret::DataKey;
+use crate::text::Position;
 
 /// Flags of the commands that decrypt.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -144,24 +145,29 @@ fn asked(ctx: &Ctx, input: &Input, flag: Option<Integrity>) -> Result<Integrity,
 fn open_any(ctx: &Ctx, input: Input, trust: Trust) -> Result<Opened, Error> {
     // No rule is needed to read a file; what a matching one says counts.
     let rule = ctx.rules()?.find(&ctx.absolute(&input.name))?.rule();
-    let explain = |error| explain::file(&error, Role::Encrypted);
     let encrypted = parse(input)?;
     encrypted.metadata().check_version().map_err(|error| Error::of(exit::GENERIC, &error))?;
     let data_key = ctx
         .keyring()
         .recover(&with_contexts(encrypted.metadata().groups(), rule.as_ref()))
         .map_err(|error| explain::recover(&error))?;
+    let has_key = encrypted.has_mac_of(&data_key);
     let file = match trust {
         Trust::Verified => encrypted.decrypt(&data_key),
         Trust::Unverified => encrypted.decrypt_unverified(&data_key),
     }
-    .map_err(explain)?;
+    .map_err(|error| match error {
+        FileError::Open { .. } if !has_key => {
+            Error::of(exit::CANNOT_DECRYPT, &error).hint(OTHER_KEY)
+        }
+        error => explain::file(&error, Role::Encrypted),
+    })?;
     Ok(Opened { file, data_key, trust, rule })
 }
 
 /// Key groups in which a transit key that has lost its context (sops drops fields that it does not know)
 /// has the one that the creation rule gives this key.
-fn with_contexts(groups: &[KeyGroup], rule: Option<&Rule>) -> Vec<KeyGroup> {
+pub(crate) fn with_contexts(groups: &[KeyGroup], rule: Option<&Rule>) -> Vec<KeyGroup> {
     let named = || rule.iter().flat_map(|rule| rule.groups.iter().flatten());
     let complete = |key: &WrappedKey| {
         let MasterKey::Vault { context: None, .. } = key.key() else { return key.clone() };
@@ -183,7 +189,7 @@ fn with_contexts(groups: &[KeyGroup], rule: Option<&Rule>) -> Vec<KeyGroup> {
 /// Parses what should be an encrypted file.
 pub(crate) fn parse(input: Input) -> Result<EncryptedFile, Error> {
     let Input { name, text, format, .. } = input;
-    let (unmerged, empty) = (holds_conflict(&text), text.is_empty());
+    let (conflict, empty) = (conflict(&text), text.is_empty());
     let locked =
         memchr::memmem::find(text.as_bytes(), encrypted_value::PREFIX.as_bytes()).is_some();
     EncryptedFile::parse(text, format).map_err(|error| {
@@ -192,18 +198,27 @@ pub(crate) fn parse(input: Input) -> Result<EncryptedFile, Error> {
             _ if empty => plain.hint(EMPTY),
             FileError::NoMetadata if plain::is_configuration(&name) => plain.hint(CONFIGURATION),
             FileError::NoMetadata if locked => plain.hint(plain::METADATA_GONE),
-            error if unmerged => explain::file(&error, Role::Encrypted).hint(UNMERGED),
-            error => explain::file(&error, Role::Encrypted),
+            error => match conflict {
+                Some(line) => unmerged(exit::GENERIC, line),
+                None => explain::file(&error, Role::Encrypted),
+            },
         }
     })
 }
 
-/// Whether git left the marks of a merge conflict.
-pub(crate) fn holds_conflict(text: &str) -> bool {
-    ["<<<<<<< ", ">>>>>>> "].iter().all(|mark| {
+/// The error about a text with the marks of a merge conflict: whatever the parser says of it leads astray.
+pub(crate) fn unmerged(exit: Exit, line: usize) -> Error {
+    Error::new(exit, format!("line {line}: a mark of a merge conflict (<<<<<<<)")).hint(UNMERGED)
+}
+
+/// The line, from 1, of the first of the marks that git leaves of a merge conflict.
+pub(crate) fn conflict(text: &str) -> Option<usize> {
+    let place = |mark: &str| {
         memchr::memmem::find_iter(text.as_bytes(), mark)
-            .any(|at| at == 0 || text[..at].ends_with(['\n', '\r']))
-    })
+            .find(|&at| at == 0 || text[..at].ends_with(['\n', '\r']))
+    };
+    let at = place("<<<<<<< ")?;
+    place(">>>>>>> ").map(|_| Position::of(text, at).line)
 }
 
 /// Of the name of a file that is no secret.
@@ -214,8 +229,12 @@ const CONFIGURATION: &str =
 pub(crate) const EMPTY: &str = "the file is empty: a shell that sends output into the file that is read \
                                 empties it first; --in-place replaces it";
 
+/// Of a file of which neither the values nor the MAC open.
+const OTHER_KEY: &str = "nothing in it opens: the wrapped key may be that of another file; `waxseal verify --keys` \
+                         tries every entry, and `enc` of earlier versions is in the history";
+
 /// What to do about a conflict.
-pub(crate) const UNMERGED: &str = "a merge left its marks in the file: settle it, `mac` and `lastmodified` from \
+const UNMERGED: &str = "a merge left its marks in the file: settle it, `mac` and `lastmodified` from \
                         one side, then review the text and `waxseal reseal` it";
 
 /// A format by its name on the command line.

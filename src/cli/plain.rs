@@ -11,7 +11,7 @@ use memchr::memmem;
 
 use super::error::Error;
 use super::exit;
-use super::open::{EMPTY, UNMERGED, holds_conflict};
+use super::open::{self, EMPTY};
 use crate::crypto::encrypted_value::{PREFIX, is_token};
 use crate::document::{Document, Format, NodeId, NodeKind};
 use crate::file::{EncryptedFile, FileError};
@@ -62,7 +62,7 @@ fn is_template(doc: &Document, id: NodeId) -> bool {
 /// What a text that does not parse may be.
 pub(crate) struct Marks {
     template: bool,
-    conflict: bool,
+    conflict: Option<usize>,
     empty: bool,
 }
 
@@ -70,15 +70,15 @@ impl Marks {
     /// Looked for before the text is given away.
     pub(crate) fn of(text: &str) -> Self {
         let template = holds(text, "{{") || holds(text, "{%");
-        Self { template, conflict: holds_conflict(text), empty: text.is_empty() }
+        Self { template, conflict: open::conflict(text), empty: text.is_empty() }
     }
 
-    /// The error of the parser, with what to do.
+    /// The error of the parser, with what to do; of a merge that is not settled another one.
     pub(crate) fn hint(&self, error: Error) -> Error {
         if self.empty {
             error.hint(EMPTY)
-        } else if self.conflict {
-            error.hint(UNMERGED)
+        } else if let Some(line) = self.conflict {
+            open::unmerged(error.exit(), line)
         } else if self.template {
             error.hint(TEMPLATE)
         } else {

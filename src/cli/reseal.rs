@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::batch::{self, Done, Order};
 use super::context::Ctx;
+use super::entries;
 use super::error::Error;
 use super::exit::{self, Exit};
 use super::explain::{self, Role};
@@ -13,6 +14,7 @@ use super::key_diff::shown;
 use super::open::{self, Opened, ReadArgs, Trust};
 use super::sealing;
 use crate::file::{Consent, RotateOptions, Verdict};
+use crate::keys::{KeyGroup, WrappedKey};
 use crate::os::tty;
 use crate::shown::Show;
 
@@ -73,14 +75,20 @@ fn reseal(ctx: &Ctx, args: &ResealArgs, path: &Path) -> Result<Done, Error> {
     let (opened, broken) = open(ctx, args, path)?;
     let outcome = opened.file.outcome();
     // Not the verdict: with `mac_only_encrypted` it does not look at the text.
-    if outcome.text_is_good() && outcome.recipients_are_good() {
+    let groups = opened.groups();
+    let keys = groups.iter().flat_map(KeyGroup::keys);
+    let lying = entries::lying(ctx, &opened.data_key, keys);
+    if outcome.text_is_good() && outcome.recipients_are_good() && lying.is_empty() {
         return Ok(Done::default());
     }
     if !args.yes {
-        ask(path, &opened, broken)?;
+        ask(path, &opened, broken, &lying)?;
     }
-    // Under the old data key an old `mac` of another tool could be put back.
-    let sealed = if outcome.another_tool_may_have_written() || outcome.verdict() == Verdict::Broken
+    // Under the old data key an old `mac` of another tool could be put back. And where the wrapped key of
+    // one entry was exchanged, those that are out of reach may be, too.
+    let sealed = if outcome.another_tool_may_have_written()
+        || outcome.verdict() == Verdict::Broken
+        || !lying.is_empty()
     {
         under_a_new_key(ctx, &opened)?
     } else {
@@ -110,7 +118,7 @@ fn under_a_new_key(ctx: &Ctx, opened: &Opened) -> Result<String, Error> {
 }
 
 /// Shows what is vouched for, and asks at the terminal.
-fn ask(path: &Path, opened: &Opened, broken: bool) -> Result<(), Error> {
+fn ask(path: &Path, opened: &Opened, broken: bool, lying: &[WrappedKey]) -> Result<(), Error> {
     let found = match broken {
         true => "the MAC or the seal is wrong: values, keys, order or structure are not as sealed"
             .into(),
@@ -118,7 +126,9 @@ fn ask(path: &Path, opened: &Opened, broken: bool) -> Result<(), Error> {
     };
     let mut question = format!("{}: {found}\n", path.shown());
     for key in opened.file.encrypted().metadata().wrapped_keys() {
-        question.push_str(&format!("  can open it: {}\n", shown(key.key())));
+        let lies = lying.iter().any(|it| it.enc() == key.enc());
+        let what = if lies { "has another data key" } else { "can open it" };
+        question.push_str(&format!("  {what}: {}\n", shown(key.key())));
     }
     for field in opened.file.encrypted().metadata().unknown_fields() {
         question.push_str(&format!("  unknown to waxseal: {}\n", field.shown()));

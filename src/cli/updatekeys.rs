@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::batch::{self, Done, Order};
 use super::context::Ctx;
+use super::entries;
 use super::error::Error;
 use super::exit::{self, Exit};
 use super::explain::{self, Role};
@@ -14,7 +15,7 @@ use super::open::{self, Opened, ReadArgs, Trust};
 use super::rules::{Lookup, Rule};
 use super::sealing::{check, no_config, no_match, wrap};
 use super::tree;
-use crate::keys::{KeyGroup, MasterKey};
+use crate::keys::{KeyGroup, KeyKind, MasterKey, WrappedKey};
 use crate::metadata::Metadata;
 use crate::shown::Show;
 
@@ -152,7 +153,15 @@ fn changed_group(
     old: &KeyGroup,
     wanted: &[MasterKey],
 ) -> Result<KeyGroup, Error> {
-    let kept = |key: &MasterKey| old.keys().iter().find(|it| key_diff::same_key(it.key(), key));
+    // What stays is one more item for each server, if any. Keys of other kinds could ask for a passphrase.
+    let groups = opened.groups();
+    let stays = |it: &&WrappedKey| wanted.iter().any(|key| key_diff::same_key(it.key(), key));
+    let of_vault = groups.iter().flat_map(|group| group.of_kind(KeyKind::Vault)).filter(stays);
+    let lying = entries::lying(ctx, &opened.data_key, of_vault);
+    let lies = |key: &WrappedKey| lying.iter().any(|it| it.enc() == key.enc());
+    let kept = |key: &MasterKey| {
+        old.keys().iter().find(|it| key_diff::same_key(it.key(), key) && !lies(it))
+    };
     let new: Vec<MasterKey> = wanted.iter().filter(|key| kept(key).is_none()).cloned().collect();
     let mut wrapped = if new.is_empty() {
         Vec::new().into_iter()

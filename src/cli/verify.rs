@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::batch::{self, Done, Order};
 use super::context::Ctx;
+use super::entries::{self, Worth};
 use super::error::{Error, shorten};
 use super::exit::{self, Exit};
 use super::explain;
@@ -64,8 +65,12 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<Exit, Error> {
 fn verify(ctx: &Ctx, args: &VerifyArgs, path: &Path) -> Result<Done, Error> {
     let input = Input::file(path, None, args.read.input_type, exit::NO_FILE)?;
     let format = input.format;
+    let again = args.keys.then(|| input.clone());
     let opened = match open::open_for_review(ctx, input, Trust::Verified) {
         Ok(opened) => opened,
+        Err(error) if error.exit() == exit::CANNOT_DECRYPT => {
+            return again.and_then(|input| misled(ctx, path, input)).unwrap_or(Err(error));
+        }
         Err(error) if error.exit() == exit::BROKEN => {
             let line = format!("{}: broken\n", path.shown()).into_bytes();
             return Ok(Done { finding: Some(error), ..Done::data(line) });
@@ -142,12 +147,45 @@ fn compare_keys(ctx: &Ctx, opened: &Opened, done: &mut Done) -> Result<(), Error
         };
         done.data.extend_from_slice(format!("  {name}: {word}\n").as_bytes());
     }
-    if wrong.is_empty() {
-        return Ok(());
-    }
+    if wrong.is_empty() { Ok(()) } else { Err(differ(&wrong, true)) }
+}
+
+/// Entries hold another data key than that of the file.
+fn differ(wrong: &[String], others_open: bool) -> Error {
     let text = format!("what is wrapped for {} is another data key", wrong.join(", "));
-    Err(Error::new(exit::RECIPIENTS, text)
-        .hint("`waxseal updatekeys` or `rotate` wraps the right one anew"))
+    Error::new(exit::RECIPIENTS, text).hint(entries::mend(others_open))
+}
+
+/// What there is to say of a file that did not open by the first entry that gave a data key; `None`: it is
+/// not the entry's fault.
+fn misled(ctx: &Ctx, path: &Path, input: Input) -> Option<Result<Done, Error>> {
+    let rule = ctx.rules().ok()?.find(&ctx.absolute(path)).ok()?.rule();
+    let file = open::parse(input).ok()?;
+    let groups = open::with_contexts(file.metadata().groups(), rule.as_ref());
+    let judged = entries::judged(ctx, &file, &groups);
+    let opens = judged.iter().any(|(_, worth)| matches!(worth, Worth::Opens));
+    let (mut lines, mut wrong) = (String::new(), Vec::new());
+    for (key, worth) in judged {
+        let name = shorten(&key.key().to_string());
+        let word = match worth {
+            Worth::Opens => "opens",
+            Worth::Another => {
+                wrong.push(name.clone());
+                "holds another key"
+            }
+            Worth::Damaged(why) => &format!("opens what was changed: {why}"),
+            Worth::Closed(RecoverError::NoKeyWorked { .. }) => "out of reach",
+            Worth::Closed(_) => "cannot be opened",
+        };
+        lines.push_str(&format!("  {name}: {word}\n"));
+    }
+    if wrong.is_empty() {
+        return None;
+    }
+    let word = if opens { "wrapped keys differ" } else { "cannot be opened; wrapped keys differ" };
+    let data = format!("{}: {word}\n{lines}", path.shown()).into_bytes();
+    let finding = Some(differ(&wrong, opens).about(path));
+    Some(Ok(Done { finding, ..Done::data(data) }))
 }
 
 /// What there was to compare with.

@@ -135,6 +135,17 @@ impl TokenStore {
         }
     }
 
+    /// Whether it is a file that other users of this machine can read.
+    #[must_use]
+    pub fn is_open_to_others(&self) -> bool {
+        match self {
+            Self::Helper { .. } => false,
+            Self::File(path) => {
+                std::fs::metadata(path).is_ok_and(|it| it.permissions().mode() & 0o044 != 0)
+            }
+        }
+    }
+
     /// What it is called in messages.
     #[must_use]
     pub fn shown(&self) -> String {

@@ -49,6 +49,8 @@ mod start;
 #[cfg(feature = "vault")]
 mod strangers;
 mod stumbles;
+#[cfg(feature = "vault")]
+mod swapped;
 mod terminal;
 #[cfg(feature = "vault")]
 mod vault;

@@ -296,6 +296,7 @@ impl KeyService for VaultKeys {
         let items: Vec<_> = keys.iter().map(item).collect();
         let mine: Vec<bool> = items.iter().map(Option::is_some).collect();
         let mut results = self.ask(items.into_iter().flatten().collect()).into_iter();
+        let wrapped = |result| wrapped(result, data_key);
         let result = |mine: bool| mine.then(|| results.next()).flatten().map(wrapped);
         mine.into_iter().map(result).collect()
     }
@@ -330,15 +331,31 @@ fn damage(enc: &str, context: Option<&str>) -> Option<String> {
     is_none.then(|| "it is no ciphertext of a transit engine (vault:v1:…)".to_owned())
 }
 
-/// The wrapped key that the server gave.
-fn wrapped(result: Result<SecretText, KeyError>) -> Result<String, KeyError> {
+/// The wrapped key that the server gave for this data key.
+fn wrapped(result: Result<SecretText, KeyError>, data_key: &DataKey) -> Result<String, KeyError> {
     let text = result?.expose_secret().to_owned();
-    if is_wrapping(&text) { Ok(text) } else { Err(refusal::no_result()) }
+    if is_wrapping(&text) && !shows(&text, data_key) { Ok(text) } else { Err(refusal::no_result()) }
 }
 
-/// Whether this can be a wrapped data key, and one that is read again: it is longer than what it holds.
+/// Bytes of a wrapped data key: at least a nonce of 12 and a tag of 16 stand around it.
+const SHORTEST: usize = 12 + DATA_KEY_LEN + 16;
+
+/// Whether this can be a wrapped data key, and one that is read again.
 fn is_wrapping(enc: &str) -> bool {
-    enc.len() >= "vault:v1:".len() + DATA_KEY_LEN && damage(enc, None).is_none()
+    damage(enc, None).is_none()
+        && transit::ciphertext_bytes(enc).is_some_and(|bytes| bytes.len() >= SHORTEST)
+}
+
+/// Whether the data key stands in the open in what the server made of it, or its base64 does.
+fn shows(enc: &str, data_key: &DataKey) -> bool {
+    let Some(bytes) = transit::ciphertext_bytes(enc) else { return true };
+    let base64 = transit::encoded(data_key.expose_secret());
+    // The last letter and the padding depend on what stands behind.
+    let base64 = &base64.expose_secret().as_bytes()[..DATA_KEY_LEN * 8 / 6];
+    let holds = |text: &[u8], part: &[u8]| text.windows(part.len()).any(|it| it == part);
+    holds(&bytes, data_key.expose_secret())
+        || holds(&bytes, base64)
+        || holds(enc.as_bytes(), base64)
 }
 
 /// The data key that the server gave.

@@ -98,6 +98,24 @@ fn says(status: u16, body: &'static str) -> Reply {
     Box::new(move |_| Ok(answer(status, body)))
 }
 
+/// Turns bytes into others, and back.
+fn turned(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().map(|byte| !byte).collect()
+}
+
+/// What a server makes of the base64 of a plaintext.
+fn ciphertext(plaintext: &str) -> String {
+    let plain = BASE64_STANDARD.decode(plaintext).expect("base64");
+    let bytes = [vec![0; 28], turned(&plain)].concat();
+    format!("vault:v1:{}", BASE64_STANDARD.encode(bytes))
+}
+
+fn plaintext(ciphertext: &str) -> String {
+    let text = ciphertext.strip_prefix("vault:v1:").expect("ours");
+    let bytes = BASE64_STANDARD.decode(text).expect("base64");
+    BASE64_STANDARD.encode(turned(&bytes[28..]))
+}
+
 /// Does what the transit engine does, the key being `7` everywhere.
 fn works() -> Reply {
     Box::new(|body| {
@@ -107,13 +125,15 @@ fn works() -> Reply {
             let mut item = item.as_object().expect("a map").clone();
             match item.remove("plaintext") {
                 Some(text) => {
-                    let text = text.as_str().expect("a text");
-                    item.insert("ciphertext".into(), format!("vault:v1:{text}").into());
+                    item.insert(
+                        "ciphertext".into(),
+                        ciphertext(text.as_str().expect("text")).into(),
+                    );
                 }
                 None => {
                     let text = item.remove("ciphertext").expect("a ciphertext");
-                    let text = text.as_str().and_then(|it| it.strip_prefix("vault:v1:"));
-                    item.insert("plaintext".into(), text.expect("ours").into());
+                    let text = plaintext(text.as_str().expect("a text"));
+                    item.insert("plaintext".into(), text.into());
                 }
             }
             serde_json::Value::from(item)
@@ -155,7 +175,7 @@ impl Setup {
     }
 
     fn unwrap(&self, key: MasterKey) -> Result<[u8; 32], String> {
-        self.unwrap_enc(key, &format!("vault:v1:{}", BASE64_STANDARD.encode([7; 32])))
+        self.unwrap_enc(key, &ciphertext(&BASE64_STANDARD.encode([7; 32])))
     }
 
     fn unwrap_enc(&self, key: MasterKey, enc: &str) -> Result<[u8; 32], String> {
@@ -203,6 +223,33 @@ fn a_wrapped_key_comes_back() {
             "POST https://vault/v1/transit/decrypt/app s.one"
         ]
     );
+}
+
+#[test]
+fn a_wrapped_key_that_shows_the_data_key_or_is_too_short_for_one_is_none() {
+    let bytes: Vec<u8> = (0..32).map(|at| at * 5 + 1).collect();
+    let data_key = DataKey::from_bytes(&bytes).expect("32 bytes");
+    let around = |bytes: &[u8]| BASE64_STANDARD.encode([&[0; 29], bytes, &[0; 17]].concat());
+    let base64 = BASE64_STANDARD.encode(&bytes);
+    let gives = |text: String| {
+        let item =
+            serde_json::json!({ "ciphertext": format!("vault:v1:{text}"), "reference": "0" });
+        let body = serde_json::json!({ "data": { "batch_results": [item] } }).to_string();
+        let setup = Setup::new(vec![Box::new(move |_: &str| Ok(answer(200, &body)))]);
+        setup.keys.wrap(&[&key()], &data_key).pop().flatten().expect("a key of this service")
+    };
+    for text in [
+        base64.clone(),
+        around(&bytes),
+        around(base64.as_bytes()),
+        format!("AAAAAA{base64}").replace('=', "A") + &"A".repeat(30),
+        BASE64_STANDARD.encode([7; 59]),
+    ] {
+        let error = gives(text.clone()).expect_err(&text).to_string();
+        assert_eq!(error, "the server's answer holds something else than the result", "{text}");
+    }
+    gives(around(&turned(&bytes))).expect("it is one");
+    gives(BASE64_STANDARD.encode([7; 60])).expect("it may be one");
 }
 
 #[test]

@@ -198,6 +198,14 @@ pub fn version(text: &str) -> Option<u64> {
     valid.then(|| version.parse().ok().map(|version: u64| version.max(1))).flatten()
 }
 
+/// The bytes of a ciphertext: what stands in base64 behind its version.
+#[must_use]
+pub fn ciphertext_bytes(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    version(text)?;
+    let (_, base64) = text.rsplit_once(':')?;
+    BASE64_STANDARD.decode(base64).ok().map(Zeroizing::new)
+}
+
 /// The bytes of a decrypted item.
 ///
 /// # Errors

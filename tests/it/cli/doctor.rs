@@ -273,7 +273,7 @@ fn a_token_that_can_do_nothing_with_the_key_of_the_rule_is_a_problem() {
     let Some(bao) = Bao::start() else { return };
     let mount = bao.mount();
     bao.create_key(&mount, "a", json!({}));
-    let policy = format!("path \"{mount}/rewrap/a\" {{ capabilities = [\"update\"] }}");
+    let policy = format!("path \"{mount}/encrypt/b\" {{ capabilities = [\"update\"] }}");
     let sandbox = user(bao.address(), &bao.token(&policy, json!({})), &[(&mount, "a")]);
     let (code, report) = doctor(&sandbox);
     let problem = format!(

@@ -17,7 +17,9 @@ fn agent(socket: &std::path::Path) -> std::thread::JoinHandle<String> {
             assert_ne!(read, 0, "{}", String::from_utf8_lossy(&heard));
             heard.extend_from_slice(&part[..read]);
         }
-        let item = r#"{"ciphertext":"vault:v1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","reference":"0"}"#;
+        // As long as what a server gives.
+        let text = format!("vault:v1:{}", "A".repeat(80));
+        let item = format!(r#"{{"ciphertext":"{text}","reference":"0"}}"#);
         let body = format!(r#"{{"data":{{"batch_results":[{item}]}}}}"#);
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes()).expect("sent");

@@ -61,7 +61,7 @@ fn short_lived(renewable: bool) -> Script {
             _ => {
                 let body = request.json();
                 let count = body["batch_input"].as_array().map_or(0, Vec::len);
-                let text = "vault:v1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+                let text = format!("vault:v1:{}", "A".repeat(80));
                 let one =
                     |index: usize| json!({ "ciphertext": text, "reference": index.to_string() });
                 let results: Vec<Value> = (0..count).map(one).collect();
