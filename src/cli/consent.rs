@@ -49,7 +49,8 @@ fn check_rule(opened: &Opened, sealed: &str) -> Result<(), Error> {
     };
     let known: HashSet<_> =
         in_the_open(&old, &hasher, Items::Alike).map(|(_, it)| place(it)).collect();
-    let found = in_the_open(&new, &hasher, Items::Alike).find(|(_, it)| !known.contains(&place(*it)));
+    let found =
+        in_the_open(&new, &hasher, Items::Alike).find(|(_, it)| !known.contains(&place(*it)));
     let Some((at, _)) = found else { return Ok(()) };
     let text = format!(
         "{} is new and would stay in the open by the rule of the file ({}: {}), for which nobody vouches; \
@@ -78,8 +79,10 @@ fn check_comments(opened: &Opened, sealed: &str) -> Result<(), Error> {
     let parse = |text: &str| Document::parse(text.to_owned(), format).ok();
     let (Some(old), Some(new)) = (parse(opened.text()), parse(sealed)) else { return Ok(()) };
     let hasher = RandomState::new();
-    let known: HashSet<_> = in_the_open(&old, &hasher, Items::Counted).map(|(_, value)| value).collect();
-    let found = in_the_open(&new, &hasher, Items::Counted).find(|(_, value)| !known.contains(value));
+    let known: HashSet<_> =
+        in_the_open(&old, &hasher, Items::Counted).map(|(_, value)| value).collect();
+    let found =
+        in_the_open(&new, &hasher, Items::Counted).find(|(_, value)| !known.contains(value));
     let Some((place, _)) = found else { return Ok(()) };
     let what = name(&new, place);
     // Not the words of the verdict: under `mac_only_encrypted` it does not look at comments.

@@ -2,8 +2,9 @@
 //!
 //! Invariants: no request leaves for a server that is not trusted, be it a file or a redirect that names
 //! it; a token of the user's goes to no other server than its source gives it for; a call ends within its
-//! time, however often it is repeated.
+//! time, however often it is repeated; no text of an answer holds what was sent.
 
+mod echo;
 mod error;
 mod redirect;
 mod repeat;
@@ -380,6 +381,6 @@ impl Client {
             body: call.body,
             timeout,
         };
-        self.transport.send(&request)
+        echo::hide(&request, call.path, self.transport.send(&request))
     }
 }

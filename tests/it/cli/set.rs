@@ -183,7 +183,10 @@ fn a_rule_that_somebody_planted_leaves_no_new_value_in_the_open() {
     sandbox.run(&["set", "a.yaml", "[\"hosts\"][1]", "\"two\""]).ok();
     sandbox.run(&["set", "a.yaml", "[\"password\"]", "\"other\""]).ok();
     let text = sandbox.read("a.yaml");
-    assert!(text.contains("port: 2\n") && text.contains("two") && !text.contains("other"), "{text}");
+    assert!(
+        text.contains("port: 2\n") && text.contains("two") && !text.contains("other"),
+        "{text}"
+    );
     // Neither makes the rule one that somebody vouches for.
     all();
     // Who has looked says so.
