@@ -129,7 +129,11 @@ pub(crate) fn client(
 pub(crate) fn settings(env: &Env) -> Result<VaultSettings, String> {
     let list = "SOPS_HC_VAULT_ALLOWLIST";
     let settings = VaultSettings::read(|name| env.set_text(name), (list, env.text(list)));
-    settings.map_err(|error| error.to_string())
+    let mut settings = settings.map_err(|error| error.to_string())?;
+    if env.is_called_sops() {
+        settings.trust = settings.trust.as_sops();
+    }
+    Ok(settings)
 }
 
 /// What `VAULT_MFA` holds, with commas.

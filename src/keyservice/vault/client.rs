@@ -247,6 +247,10 @@ impl Client {
         if self.trust.is_none() {
             return Err(CallError::Forbidden { server: server.clone() });
         }
+        // Whoever can write on the way to a file would have a token asked for in plain.
+        if let Some(named) = self.trust.with_tls(server) {
+            return Err(CallError::Plain { server: server.clone(), named: named.clone() });
+        }
         let advice = self.trust.advice(server);
         let advice = match self.asker.as_deref().map(|asker| asker.allows(server)) {
             Some(Ok(true)) => return Ok(server),
