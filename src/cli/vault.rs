@@ -170,12 +170,17 @@ impl KeyService for Vault {
     }
 
     fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>> {
-        match key.key() {
-            MasterKey::Vault { .. } => match self.keys() {
-                Ok(service) => service.unwrap(key),
-                Err(error) => Some(Err(error)),
-            },
-            MasterKey::Age { .. } | MasterKey::Foreign { .. } => None,
+        self.unwrap_all(&[key]).pop().flatten()
+    }
+
+    fn unwrap_all(&self, keys: &[&WrappedKey]) -> Vec<Option<Result<DataKey, KeyError>>> {
+        let is_mine = |key: &&WrappedKey| matches!(key.key(), MasterKey::Vault { .. });
+        if !keys.iter().any(is_mine) {
+            return keys.iter().map(|_| None).collect();
+        }
+        match self.keys() {
+            Ok(service) => service.unwrap_all(keys),
+            Err(error) => keys.iter().map(|key| is_mine(key).then(|| Err(error.clone()))).collect(),
         }
     }
 }
