@@ -4,6 +4,7 @@
 //! asked no more in that run; a yes is remembered, a no is not.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::output::Output;
@@ -18,6 +19,8 @@ pub(super) struct Strangers {
     out: Output,
     /// Each is asked about once in a run.
     answers: Mutex<Answers>,
+    /// That a leader is waited for was told.
+    told: AtomicBool,
 }
 
 #[derive(Default)]
@@ -31,7 +34,12 @@ const NOES: usize = 2;
 
 impl Strangers {
     pub(super) fn new(env: &Env, out: Output) -> Self {
-        Self { known: KnownServers::new(env), out, answers: Mutex::default() }
+        Self {
+            known: KnownServers::new(env),
+            out,
+            answers: Mutex::default(),
+            told: AtomicBool::new(false),
+        }
     }
 
     fn ask(&self, server: &Address, noes: &mut usize) -> Result<bool, String> {
@@ -81,5 +89,11 @@ impl Asker for Strangers {
         let answer = self.ask(server, &mut answers.noes);
         answers.given.insert(server.clone(), answer.clone());
         answer
+    }
+
+    fn waits(&self, server: &Address) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            self.out.note(&format!("{server}: no server of the cluster leads; waiting for one"));
+        }
     }
 }

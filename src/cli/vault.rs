@@ -15,6 +15,7 @@ use crate::os::auto_auth::configured;
 use crate::os::credentials::Machine;
 use crate::os::env::Env;
 use crate::os::http::Http;
+use crate::os::token_store::TokenStore;
 use crate::os::vault_token::{Tokens, of_variable};
 use crate::secret::{DataKey, SecretText};
 
@@ -119,6 +120,13 @@ pub(crate) fn client(
         Some(_) => None,
         None => configured(env)?,
     };
+    if plan.is_none()
+        && of_variable(env).is_none()
+        && out.stderr_is_terminal
+        && let Some(text) = TokenStore::passed_over(env)
+    {
+        out.note(&text);
+    }
     let sessions = plan.map(|(plan, origin)| reach.sessions(plan, &origin, env, out));
     let bare = reach.client(Box::new(NoTokens));
     let client = reach.client(Box::new(Tokens::new(Arc::clone(env), sessions, bare)));

@@ -281,6 +281,9 @@ impl Client {
                 }
                 // Who wants nothing repeated has that.
                 Next::Leader if self.options.retries > 0 && self.transport.now() < hope => {
+                    if let Some(asker) = self.asker.as_deref().filter(|_| looks == 0) {
+                        asker.waits(server);
+                    }
                     looks += 1;
                     repeat::pause(looks.min(repeat::PATIENT))
                 }

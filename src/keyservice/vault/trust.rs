@@ -47,6 +47,9 @@ pub trait Asker: Send + Sync {
     ///
     /// If it cannot be read what the user said before, and there is nobody to ask.
     fn allows(&self, server: &Address) -> Result<bool, String>;
+
+    /// A call waits, for minutes maybe, until a server of the cluster leads.
+    fn waits(&self, _server: &Address) {}
 }
 
 /// An entry of the list of allowed servers is no address.
