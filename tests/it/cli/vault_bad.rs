@@ -94,7 +94,7 @@ fn a_token_that_ends_in_the_middle_of_a_run_changes_no_file() {
     let masks = masks.each_ref().map(|(from, to)| (from.as_str(), to.as_str()));
     expect![[r#"
         error: a.yaml: cannot wrap the data key
-          SERVER/v1/MOUNT/keys/a: permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/encrypt/a, where a key that is missing is refused as well
+          SERVER/v1/MOUNT/keys/a: permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/encrypt/a, where a key that is missing is refused as well; `waxseal doctor` knows which
     "#]].assert_eq(&told(&sandbox, &said.stderr, &masks));
     assert_eq!((sandbox.read("a.yaml"), asked.load(Ordering::SeqCst)), (sealed, 2));
 }
@@ -209,46 +209,36 @@ fn answers_with_items_that_are_wrong_open_nothing() {
         one is missing
         error: f0.yaml: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f1.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f2.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key: as for f0.yaml
+        error: f2.yaml: cannot recover the data key: as for f0.yaml
         error: 3 of 3 files failed
 
         one too many
         error: f0.yaml: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f1.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f2.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key: as for f0.yaml
+        error: f2.yaml: cannot recover the data key: as for f0.yaml
         error: 3 of 3 files failed
 
         two are swapped
         error: f0.yaml: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f1.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f2.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key: as for f0.yaml
+        error: f2.yaml: cannot recover the data key: as for f0.yaml
         error: 3 of 3 files failed
 
         a wrong reference
         error: f0.yaml: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f1.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f2.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key: as for f0.yaml
+        error: f2.yaml: cannot recover the data key: as for f0.yaml
         error: 3 of 3 files failed
 
         no reference
         error: f0.yaml: cannot recover the data key
           SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f1.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
-        error: f2.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  the answer holds something else than one result for each item (200)
+        error: f1.yaml: cannot recover the data key: as for f0.yaml
+        error: f2.yaml: cannot recover the data key: as for f0.yaml
         error: 3 of 3 files failed
 
         an empty plaintext
@@ -369,7 +359,7 @@ fn a_wrapped_key_that_the_server_cannot_open_is_told_apart() {
 
         below what is still decrypted
         error: b.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  ciphertext or signature version is disallowed by policy (too old): the key no longer decrypts this version
+          SERVER/v1/MOUNT/keys/a  ciphertext or signature version is disallowed by policy (too old): the key decrypts this version no more: see its min_decryption_version, and whether the version was deleted
 
     "#]].assert_eq(&said);
     assert_eq!(sandbox.run(&["decrypt", "new.yaml"]).ok(), "a: one\n");
@@ -407,7 +397,7 @@ fn places_that_hold_no_token_are_named() {
     expect![[r#"
         no file
         error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  permission denied (403): there is no token: DIR/home/token holds none
+          SERVER/v1/MOUNT/keys/a  permission denied (403): there is no token: DIR/home/token does not exist
 
         a folder
         error: a.yaml: cannot recover the data key
@@ -435,7 +425,7 @@ fn places_that_hold_no_token_are_named() {
 
         another's token
         error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  permission denied (403): the token of DIR/home/token may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well
+          SERVER/v1/MOUNT/keys/a  permission denied (403): the token of DIR/home/token may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well; `waxseal doctor` knows which
 
     "#]].assert_eq(&said);
 }
@@ -474,16 +464,16 @@ fn each_meaning_of_a_refusal_is_named() {
     tell(
         &sandbox,
         &expect![[r#"
-        error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well
-    "#]],
+            error: a.yaml: cannot recover the data key
+              SERVER/v1/MOUNT/keys/a  permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well; `waxseal doctor` knows which
+        "#]],
     );
     bao.ask("POST", "auth/token/revoke", Some(json!({ "token": nothing })));
     tell(
         &sandbox,
         &expect![[r#"
-        error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well
-    "#]],
+            error: a.yaml: cannot recover the data key
+              SERVER/v1/MOUNT/keys/a  permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well; `waxseal doctor` knows which
+        "#]],
     );
 }
