@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::output::Output;
-use crate::keyservice::vault::{Address, Asker};
+use crate::keyservice::vault::{Address, Asker, Trust};
 use crate::os::env::Env;
 use crate::os::known_servers::KnownServers;
 use crate::os::tty;
@@ -42,8 +42,13 @@ impl Strangers {
         }
     }
 
+    /// The servers that the user said yes to before.
+    fn known(&self) -> Result<Vec<Address>, String> {
+        self.known.as_ref().map_or_else(|| Ok(Vec::new()), KnownServers::all)
+    }
+
     fn ask(&self, server: &Address, noes: &mut usize) -> Result<bool, String> {
-        let known = self.known.as_ref().map_or(Ok(false), |known| known.contains(server));
+        let known = self.known().map(|known| known.contains(server));
         // In a pipeline nobody would see the question.
         if known == Ok(true) || !self.out.stderr_is_terminal {
             return known;
@@ -89,6 +94,14 @@ impl Asker for Strangers {
         let answer = self.ask(server, &mut answers.noes);
         answers.given.insert(server.clone(), answer.clone());
         answer
+    }
+
+    fn with_tls(&self, server: &Address) -> Option<Address> {
+        let known = self.known().unwrap_or_default();
+        if known.contains(server) {
+            return None;
+        }
+        known.into_iter().fold(Trust::new(), Trust::with).with_tls(server).cloned()
     }
 
     fn waits(&self, server: &Address) {

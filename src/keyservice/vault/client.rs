@@ -248,8 +248,9 @@ impl Client {
             return Err(CallError::Forbidden { server: server.clone() });
         }
         // Whoever can write on the way to a file would have a token asked for in plain.
-        if let Some(named) = self.trust.with_tls(server) {
-            return Err(CallError::Plain { server: server.clone(), named: named.clone() });
+        let before = || self.asker.as_deref().and_then(|asker| asker.with_tls(server));
+        if let Some(named) = self.trust.with_tls(server).cloned().or_else(before) {
+            return Err(CallError::Plain { server: server.clone(), named });
         }
         let advice = self.trust.advice(server);
         let advice = match self.asker.as_deref().map(|asker| asker.allows(server)) {

@@ -48,6 +48,11 @@ pub trait Asker: Send + Sync {
     /// If it cannot be read what the user said before, and there is nobody to ask.
     fn allows(&self, server: &Address) -> Result<bool, String>;
 
+    /// As [`Trust::with_tls`], of what the user said before.
+    fn with_tls(&self, _server: &Address) -> Option<Address> {
+        None
+    }
+
     /// A call waits, for minutes maybe, until a server of the cluster leads.
     fn waits(&self, _server: &Address) {}
 }

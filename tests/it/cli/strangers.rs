@@ -127,6 +127,15 @@ fn nobody_is_asked_for_a_host_without_tls_that_he_names_with_it() {
     assert!(!shown.contains("[y/N]") && !shown.contains("export "), "{shown}");
     assert!(shown.contains("only the scheme differs"), "{shown}");
     assert_eq!(code, 128);
+    // A yes that was said before is such a name as well.
+    let folder = user.home().join(".config/waxseal");
+    std::fs::create_dir_all(&folder).expect("made");
+    std::fs::write(folder.join("vault-servers"), "https://vault.corp.invalid\n").expect("written");
+    let user = user.with("VAULT_ADDR", "");
+    let (shown, code) = end(user.at_terminal("decrypt a.yaml"));
+    assert!(!shown.contains("[y/N]") && !shown.contains("export "), "{shown}");
+    assert!(shown.contains("you name its host with TLS"), "{shown}");
+    assert_eq!(code, 128);
     // Who names that address himself has been told, and is believed.
     let user = user.with("SOPS_HC_VAULT_ALLOWLIST", plain);
     let (shown, _) = end(user.at_terminal("decrypt a.yaml"));
