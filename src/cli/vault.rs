@@ -16,6 +16,7 @@ use crate::os::cloud::ThisMachine;
 use crate::os::env::Env;
 use crate::os::http::Http;
 use crate::os::interrupt;
+use crate::os::token_store::TokenStore;
 use crate::os::vault_token::{Tokens, of_variable};
 use crate::secret::{DataKey, SecretText};
 
@@ -132,6 +133,13 @@ pub(crate) fn client(
         Some(_) => None,
         None => configured(env)?,
     };
+    if plan.is_none()
+        && of_variable(env).is_none()
+        && out.stderr_is_terminal
+        && let Some(text) = TokenStore::passed_over(env)
+    {
+        out.note(&text);
+    }
     let sessions = plan.map(|(plan, origin)| reach.sessions(plan, &origin, env, out));
     let bare = reach.client(Box::new(NoTokens));
     let client = reach.client(Box::new(Tokens::new(Arc::clone(env), sessions, bare)));
@@ -142,7 +150,11 @@ pub(crate) fn client(
 pub(crate) fn settings(env: &Env) -> Result<VaultSettings, String> {
     let list = "SOPS_HC_VAULT_ALLOWLIST";
     let settings = VaultSettings::read(|name| env.set_text(name), (list, env.text(list)));
-    settings.map_err(|error| error.to_string())
+    let mut settings = settings.map_err(|error| error.to_string())?;
+    if env.is_called_sops() {
+        settings.trust = settings.trust.as_sops();
+    }
+    Ok(settings)
 }
 
 /// What `VAULT_MFA` holds, with commas.
@@ -179,12 +191,17 @@ impl KeyService for Vault {
     }
 
     fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>> {
-        match key.key() {
-            MasterKey::Vault { .. } => match self.keys() {
-                Ok(service) => service.unwrap(key),
-                Err(error) => Some(Err(error)),
-            },
-            MasterKey::Age { .. } | MasterKey::Foreign { .. } => None,
+        self.unwrap_all(&[key]).pop().flatten()
+    }
+
+    fn unwrap_all(&self, keys: &[&WrappedKey]) -> Vec<Option<Result<DataKey, KeyError>>> {
+        let is_mine = |key: &&WrappedKey| matches!(key.key(), MasterKey::Vault { .. });
+        if !keys.iter().any(is_mine) {
+            return keys.iter().map(|_| None).collect();
+        }
+        match self.keys() {
+            Ok(service) => service.unwrap_all(keys),
+            Err(error) => keys.iter().map(|key| is_mine(key).then(|| Err(error.clone()))).collect(),
         }
     }
 }

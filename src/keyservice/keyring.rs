@@ -21,6 +21,7 @@ pub struct Keyring {
 /// What a wrapped key gave. The first thread that asks finds out; the others wait for it.
 #[derive(Default)]
 struct Unwrapped {
+    /// Somebody is about to find out, be it with others.
     asked: AtomicBool,
     result: OnceLock<Result<Arc<DataKey>, Vec<KeyError>>>,
 }
@@ -106,9 +107,13 @@ impl Keyring {
         if group.keys().is_empty() {
             return Err(RecoverError::NoKeys);
         }
-        let mut failures = Vec::new();
-        for key in self.order.sort(group) {
-            match self.unwrap(key) {
+        let mut failures: Vec<KeyFailure> = Vec::new();
+        let keys = self.order.sort(group);
+        for (at, key) in keys.iter().enumerate() {
+            // Where one was of no use, a hundred more may be: they are asked for together.
+            let missed = failures.iter().any(|failure| is_beside(&failure.key, key.key()));
+            let rest = keys[at + 1..].iter().filter(|it| missed && is_beside(it.key(), key.key()));
+            match self.unwrap(key, rest.copied()) {
                 Ok(data_key) => return Ok(data_key),
                 Err(errors) => failures.push(KeyFailure { key: key.key().clone(), errors }),
             }
@@ -172,14 +177,25 @@ impl Keyring {
         wrapped
     }
 
-    fn unwrap(&self, key: &WrappedKey) -> Result<Arc<DataKey>, Vec<KeyError>> {
-        let unwrapped = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(known.entry((key.key().clone(), key.enc().to_owned())).or_default())
-        };
+    /// What a wrapped key gives. If it is not known yet, it is asked for together with the rest.
+    fn unwrap<'k>(
+        &self,
+        key: &'k WrappedKey,
+        rest: impl Iterator<Item = &'k WrappedKey>,
+    ) -> Result<Arc<DataKey>, Vec<KeyError>> {
+        let unwrapped = self.known(key);
         let find_out = || {
-            let attempts = self.services.iter().filter_map(|service| service.unwrap(key));
-            first_that_works(key.key(), attempts).map(Arc::new)
+            let rest: Vec<_> = rest.map(|key| (key, self.known(key))).collect();
+            let rest: Vec<_> = rest.iter().filter(|(_, it)| it.is_for_us()).collect();
+            let mut keys = vec![key];
+            keys.extend(rest.iter().map(|(key, _)| *key));
+            let mut results = self.unwrap_all(&keys).into_iter();
+            let first = results.next().expect("one for each key");
+            for ((_, unwrapped), result) in rest.into_iter().zip(results) {
+                // Another thread may have been faster.
+                let _ = unwrapped.result.set(result);
+            }
+            first
         };
         let result = match unwrapped.result.get() {
             Some(result) => result,
@@ -190,23 +206,53 @@ impl Keyring {
         };
         result.clone()
     }
+
+    fn known(&self, key: &WrappedKey) -> Arc<Unwrapped> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry((key.key().clone(), key.enc().to_owned())).or_default())
+    }
+
+    /// Unwraps each key by the first service that can.
+    fn unwrap_all(&self, keys: &[&WrappedKey]) -> Vec<Result<Arc<DataKey>, Vec<KeyError>>> {
+        let mut unwrapped: Vec<Result<Arc<DataKey>, Vec<KeyError>>> =
+            keys.iter().map(|_| Err(Vec::new())).collect();
+        for service in &self.services {
+            let asked: Vec<usize> = (0..keys.len()).filter(|&at| unwrapped[at].is_err()).collect();
+            let left: Vec<_> = asked.iter().map(|&at| keys[at]).collect();
+            for (at, attempt) in asked.into_iter().zip(service.unwrap_all(&left)) {
+                match (attempt, &mut unwrapped[at]) {
+                    (Some(Ok(data_key)), slot) => *slot = Ok(Arc::new(data_key)),
+                    (Some(Err(error)), Err(errors)) => errors.push(error),
+                    (Some(Err(_)), Ok(_)) | (None, _) => {}
+                }
+            }
+        }
+        for (key, unwrapped) in keys.iter().zip(&mut unwrapped) {
+            if let Err(errors) = unwrapped
+                && errors.is_empty()
+            {
+                errors.push(no_service(key.key()));
+            }
+        }
+        unwrapped
+    }
 }
 
-fn first_that_works<T>(
-    key: &MasterKey,
-    attempts: impl Iterator<Item = Result<T, KeyError>>,
-) -> Result<T, Vec<KeyError>> {
-    let mut errors = Vec::new();
-    for attempt in attempts {
-        match attempt {
-            Ok(result) => return Ok(result),
-            Err(error) => errors.push(error),
+impl Unwrapped {
+    /// Whether nobody has asked for it, so that we do.
+    fn is_for_us(&self) -> bool {
+        !self.asked.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// Whether two master keys are of one server.
+fn is_beside(one: &MasterKey, other: &MasterKey) -> bool {
+    match (one, other) {
+        (MasterKey::Vault { address: one, .. }, MasterKey::Vault { address: other, .. }) => {
+            one == other
         }
+        (MasterKey::Age { .. } | MasterKey::Foreign { .. } | MasterKey::Vault { .. }, _) => false,
     }
-    if errors.is_empty() {
-        errors.push(no_service(key));
-    }
-    Err(errors)
 }
 
 fn no_service(key: &MasterKey) -> KeyError {

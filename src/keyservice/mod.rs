@@ -3,7 +3,9 @@
 //! A [`KeyService`] sees master keys, wrapped keys and 32 bytes, never a document. The [`Keyring`]
 //! asks its services in order.
 //!
-//! Invariants: one run asks for each distinct wrapped key once, on however many threads; every
+//! Invariants: one run asks for each distinct wrapped key once, on however many threads, unless files at work
+//! have the same ones in another order; no key is asked for
+//! before those above it failed, but for those of a server that has refused one of that file; every
 //! failure is kept, with the key that it belongs to, until all have failed.
 
 #[cfg(feature = "age")]
@@ -34,6 +36,11 @@ pub trait KeyService: Send + Sync {
 
     /// Unwraps a data key. `None`: the master key is none of this service's.
     fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>>;
+
+    /// Unwraps several, with as few requests as it takes.
+    fn unwrap_all(&self, keys: &[&WrappedKey]) -> Vec<Option<Result<DataKey, KeyError>>> {
+        keys.iter().map(|key| self.unwrap(key)).collect()
+    }
 }
 
 impl<S: KeyService + ?Sized> KeyService for Arc<S> {
@@ -47,6 +54,10 @@ impl<S: KeyService + ?Sized> KeyService for Arc<S> {
 
     fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>> {
         (**self).unwrap(key)
+    }
+
+    fn unwrap_all(&self, keys: &[&WrappedKey]) -> Vec<Option<Result<DataKey, KeyError>>> {
+        (**self).unwrap_all(keys)
     }
 }
 

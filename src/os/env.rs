@@ -137,6 +137,8 @@ pub const VARIABLES: &[(&str, &str)] = &[
 #[derive(Default)]
 pub struct Env {
     values: HashMap<&'static str, OsString>,
+    /// What the program was called by.
+    program: OsString,
 }
 
 impl Env {
@@ -147,7 +149,7 @@ impl Env {
             .iter()
             .filter_map(|&(name, _)| Some((name, std::env::var_os(name)?)))
             .collect();
-        Self { values }
+        Self { values, program: std::env::args_os().next().unwrap_or_default() }
     }
 
     /// These and no others.
@@ -161,7 +163,7 @@ impl Env {
             assert!(is_known(name), "{name} is not in the list of variables");
             (name, value.into())
         });
-        Self { values: values.collect() }
+        Self { values: values.collect(), program: OsString::new() }
     }
 
     /// The value of a variable, empty values included.
@@ -208,6 +210,12 @@ impl Env {
     #[must_use]
     pub fn setting(&self, names: Names) -> Option<(&'static str, String)> {
         find(names, |name| self.set_text(name))
+    }
+
+    /// Whether the program was called `sops`, by a link of that name.
+    #[must_use]
+    pub fn is_called_sops(&self) -> bool {
+        Path::new(&self.program).file_name() == Some(OsStr::new("sops"))
     }
 
     /// The configuration file that is to be used instead of the one that is found.

@@ -212,6 +212,7 @@ impl Transport for Http {
         let client = self.client(request, &url)?;
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| TransportError::Setting("not a method of HTTP".into()))?;
+        let plain = url.scheme() == "http" && request.socket.is_none();
         let mut host = None;
         if let Some(name) = self.tls.server_name.as_deref().filter(|_| url.scheme() == "https") {
             host = Some(url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
@@ -252,6 +253,12 @@ impl Transport for Http {
             // Who is not there is the proxy, or the server behind it.
             TransportError::Connect(problem) if self.proxy.is_some() => {
                 TransportError::Connect(format!("over the proxy of VAULT_PROXY_ADDR: {problem}"))
+            }
+            // What a port for TLS does with other requests.
+            TransportError::Broken(problem) if plain && is_like_tls(&problem) => {
+                TransportError::Broken(format!(
+                    "{problem}: if the port is one for TLS, the address begins with https://"
+                ))
             }
             TransportError::Tls(problem) => {
                 let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
@@ -332,6 +339,11 @@ fn failure(error: &reqwest::Error) -> TransportError {
         return TransportError::Timeout;
     }
     TransportError::Broken(causes(error))
+}
+
+/// Whether a connection ended as with somebody who waits for TLS: reset, or with an alert of TLS.
+fn is_like_tls(problem: &str) -> bool {
+    ["reset by peer", "invalid HTTP"].iter().any(|text| problem.contains(text))
 }
 
 fn tls_problem(error: &rustls::Error) -> String {

@@ -24,19 +24,19 @@ impl KnownServers {
         Some(Self { path: env.user_config_dir()?.join("waxseal/vault-servers") })
     }
 
-    /// Whether the user said yes to this server.
+    /// Those that the user said yes to.
     ///
     /// # Errors
     ///
     /// If there is a file that cannot be read; says why, with its path.
-    pub fn contains(&self, server: &Address) -> Result<bool, String> {
+    pub fn all(&self) -> Result<Vec<Address>, String> {
         let bytes = match read_bytes(&self.path) {
             Ok(bytes) => bytes,
-            Err(ReadError::NotFound) => return Ok(false),
+            Err(ReadError::NotFound) => return Ok(Vec::new()),
             Err(error) => return Err(format!("{}: {error}", self.path.shown())),
         };
         let text = String::from_utf8_lossy(&bytes);
-        Ok(text.lines().any(|line| Address::parse(line.trim()).as_ref() == Ok(server)))
+        Ok(text.lines().filter_map(|line| Address::parse(line.trim()).ok()).collect())
     }
 
     /// Remembers a yes; gives the place.
@@ -79,13 +79,14 @@ mod tests {
         let config = folder.path().to_str().expect("a text");
         let known = KnownServers::new(&Env::of(&[("XDG_CONFIG_HOME", config)])).expect("a place");
         let server = |text| Address::parse(text).expect("an address");
-        assert_eq!(known.contains(&server("https://a")), Ok(false));
+        let contains = |text| known.all().map(|known| known.contains(&server(text)));
+        assert_eq!(contains("https://a"), Ok(false));
         known.add(&server("https://a")).expect("written");
         known.add(&server("https://b:8200")).expect("written");
-        assert_eq!(known.contains(&server("https://A:443/")), Ok(true));
-        assert_eq!(known.contains(&server("https://b:8200")), Ok(true));
+        assert_eq!(contains("https://A:443/"), Ok(true));
+        assert_eq!(contains("https://b:8200"), Ok(true));
         for other in ["https://b", "http://a", "https://a.evil", "https://a:8200"] {
-            assert_eq!(known.contains(&server(other)), Ok(false), "{other}");
+            assert_eq!(contains(other), Ok(false), "{other}");
         }
         let text = std::fs::read_to_string(folder.path().join("waxseal/vault-servers"));
         assert_eq!(text.expect("text").lines().count(), 3);

@@ -1,11 +1,17 @@
 //! Where the programs of Vault and OpenBao keep a token: with a token helper, or in a file.
 //!
 //! Invariants: a file is replaced whole and is its owner's alone, whoever could write beside it; nothing of
-//! another user is written to; a token goes to a helper over its standard input, never as a word.
+//! another user is written to; a token goes to a helper over its standard input, never as a word; no helper is
+//! waited for longer than [`PATIENCE`].
 
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::env::Env;
 use super::fs::{ReadError, WriteError, own_place, read, read_bytes, replace_own};
@@ -98,13 +104,8 @@ impl TokenStore {
     /// names it.
     pub fn of(env: &Env) -> Result<Option<Self>, StoreError> {
         let setting = |names| env.setting(names).map(|(_, path)| PathBuf::from(path));
-        let home = |name: &str| Some(env.home()?.join(name));
         let named = env.setting(CONFIG_PATH);
-        let configs = match &named {
-            Some((_, path)) => vec![PathBuf::from(path)],
-            None => [".bao", ".vault"].into_iter().filter_map(home).collect(),
-        };
-        for config in configs {
+        for config in configs(env) {
             let text = match (read(&config), &named) {
                 (Ok(text), _) => text,
                 // The programs of the servers take none for an empty one.
@@ -123,7 +124,34 @@ impl TokenStore {
             }
         }
         let file = setting(TOKEN_PATH).or_else(|| setting(TOKEN_FILE));
-        Ok(file.or_else(|| home(".vault-token")).map(Self::File))
+        Ok(file.or_else(|| Some(env.home()?.join(".vault-token"))).map(Self::File))
+    }
+
+    /// What of the configurations of `vault` or `bao` is not read, if there is something.
+    #[must_use]
+    pub fn passed_over(env: &Env) -> Option<String> {
+        for config in configs(env) {
+            let Ok(text) = read(&config) else { continue };
+            if let Some(line) = unread(&text) {
+                let config = config.shown();
+                return Some(format!(
+                    "{config}: line {line} is passed over: only `token_helper = \"/PATH\"` is read there"
+                ));
+            }
+            if token_helper(&text).is_some() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Whether it is a file that is not there.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Helper { .. } => false,
+            Self::File(path) => !path.exists(),
+        }
     }
 
     /// Whether the user chose it, and it is not the usual file.
@@ -242,10 +270,28 @@ fn helped(
     server: &Address,
     input: Option<&SecretText>,
 ) -> Result<Wiped<Vec<u8>>, StoreError> {
-    run(line, word, server, input).map_err(|problem| {
+    run(line, word, server, input, PATIENCE).map_err(|problem| {
         let (line, config) = (line.to_owned(), config.to_owned());
         StoreError::Helper { line, config, problem }
     })
+}
+
+/// Where the configuration of `vault` and `bao` may be.
+fn configs(env: &Env) -> Vec<PathBuf> {
+    match env.setting(CONFIG_PATH) {
+        Some((_, path)) => vec![PathBuf::from(path)],
+        None => [".bao", ".vault"].iter().filter_map(|it| Some(env.home()?.join(it))).collect(),
+    }
+}
+
+/// The first line that says something else than where the token helper is, or says that in another way.
+fn unread(text: &str) -> Option<usize> {
+    let says_nothing = |line: &str| {
+        let line = line.trim().trim_start_matches(['{', '}']).trim();
+        line.is_empty() || ["#", "//", "/*", "*"].iter().any(|it| line.starts_with(it))
+    };
+    let is_read = |line: &str| says_nothing(line) || token_helper(line).is_some();
+    text.lines().position(|line| !is_read(line)).map(|at| at + 1)
 }
 
 /// The one key that such a configuration has, in HCL or JSON: `token_helper = "/path"`.
@@ -259,12 +305,16 @@ fn token_helper(text: &str) -> Option<String> {
     Some(path.to_owned())
 }
 
+/// How long a helper is waited for: it may ask its own server.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Runs a token helper through the shell, the address in its environment: what it prints.
 fn run(
     line: &str,
     word: &str,
     server: &Address,
     input: Option<&SecretText>,
+    patience: Duration,
 ) -> Result<Wiped<Vec<u8>>, String> {
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(format!("{line} {word}")).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -273,11 +323,28 @@ fn run(
         command.env(name, server.to_string());
     }
     let mut child = command.spawn().map_err(|error| error.to_string())?;
-    if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
-        // One that does not read says so by how it ends.
-        let _ = pipe.write_all(input.expose_secret().as_bytes());
-    }
-    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    let (pipe, input) = (child.stdin.take(), input.map(SecretText::copy));
+    let pid = Pid::from_child(&child);
+    let (ended, end) = channel();
+    let wait = move || {
+        if let (Some(mut pipe), Some(input)) = (pipe, input) {
+            // One that does not read says so by how it ends.
+            let _ = pipe.write_all(input.expose_secret().as_bytes());
+        }
+        // Nobody hears it if it comes too late.
+        let _ = ended.send(child.wait_with_output());
+    };
+    let thread = std::thread::Builder::new().spawn(wait).map_err(|error| error.to_string())?;
+    let output: Output = match end.recv_timeout(patience) {
+        Ok(output) => output.map_err(|error| error.to_string())?,
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+            if !thread.is_finished() {
+                // It may have ended since, but nobody has waited for it.
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            return Err(format!("it does not end, {} seconds are over", patience.as_secs()));
+        }
+    };
     let printed = Wiped::from(output.stdout);
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -285,4 +352,33 @@ fn run(
         return Err(format!("{}: {}", output.status, first.shown()));
     }
     Ok(printed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Address, run, unread};
+
+    #[test]
+    fn a_helper_that_does_not_end_is_not_waited_for() {
+        let server = Address::parse("https://vault").expect("an address");
+        let none = run("exec sleep 1000 #", "get", &server, None, Duration::ZERO).err();
+        assert_eq!(none.as_deref(), Some("it does not end, 0 seconds are over"));
+        let text = run("echo $VAULT_ADDR", "get", &server, None, Duration::from_secs(60));
+        assert_eq!(text.expect("it ends").as_slice(), b"https://vault get\n");
+    }
+
+    #[test]
+    fn what_such_a_configuration_says_beside_its_one_key_is_known() {
+        for (text, line) in [
+            ("# a helper\n\ntoken_helper = \"/bin/helper\"\n", None),
+            ("{\n  \"token_helper\": \"/bin/helper\"\n}\n", None),
+            ("token_helper = /bin/helper\n", Some(1)),
+            ("// x\ntoken_helpers = \"/bin/helper\"\n", Some(2)),
+            ("", None),
+        ] {
+            assert_eq!(unread(text), line, "{text}");
+        }
+    }
 }

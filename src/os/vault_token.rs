@@ -166,12 +166,17 @@ impl TokenSource for Tokens {
         if self.env.set(TOKEN.bao).is_some() && !set(TOKEN.bao) && set(TOKEN.vault) {
             return Some(format!("{} is set to nothing, which hides {}", TOKEN.bao, TOKEN.vault));
         }
-        match TokenStore::of(&self.env) {
+        let store = match TokenStore::of(&self.env) {
             Ok(Some(store)) if store.is_chosen(&self.env) => {
-                Some(format!("{} holds none", store.shown()))
+                let what = if store.is_missing() { "does not exist" } else { "holds none" };
+                Some(format!("{} {what}", store.shown()))
             }
             Ok(None) => Some("HOME is not set, so nothing is known of ~/.vault-token".to_owned()),
             Ok(Some(_)) | Err(_) => None,
+        };
+        match (store, TokenStore::passed_over(&self.env)) {
+            (Some(store), Some(config)) => Some(format!("{store}; {config}")),
+            (store, config) => store.or(config),
         }
     }
 

@@ -63,7 +63,11 @@ mod vault_cluster;
 #[cfg(feature = "vault")]
 mod vault_docs;
 #[cfg(feature = "vault")]
+mod vault_echo;
+#[cfg(feature = "vault")]
 mod vault_faults;
+#[cfg(feature = "vault")]
+mod vault_hints;
 #[cfg(feature = "vault")]
 mod vault_init;
 #[cfg(feature = "vault")]

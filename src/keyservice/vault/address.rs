@@ -105,6 +105,28 @@ impl Address {
         matches!(self, Self::Http(url) if url.starts_with("http://")) && !self.is_local()
     }
 
+    /// Whether it is reached by TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        matches!(self, Self::Http(url) if url.starts_with("https://"))
+    }
+
+    /// The host, as a URL has it; none, of a socket.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        match self {
+            Self::Http(url) => Url::parse(url).ok()?.host_str().map(str::to_owned),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The path in this address that the other has not, which is the same but for that.
+    #[must_use]
+    pub fn path_from(&self, other: &Self) -> Option<&str> {
+        let (Self::Http(this), Self::Http(other)) = (self, other) else { return None };
+        this.strip_prefix(other.as_str()).filter(|path| path.starts_with('/'))
+    }
+
     /// The URL of a path of the API, which begins with a slash.
     #[must_use]
     pub fn url(&self, path: &str) -> String {

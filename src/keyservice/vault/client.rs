@@ -2,8 +2,9 @@
 //!
 //! Invariants: no request leaves for a server that is not trusted, be it a file or a redirect that names
 //! it; a token of the user's goes to no other server than its source gives it for; a call ends within its
-//! time, however often it is repeated.
+//! time, however often it is repeated; no text of an answer holds what was sent.
 
+mod echo;
 mod error;
 mod redirect;
 mod repeat;
@@ -251,6 +252,11 @@ impl Client {
         if self.trust.is_none() {
             return Err(CallError::Forbidden { server: server.clone() });
         }
+        // Whoever can write on the way to a file would have a token asked for in plain.
+        let before = || self.asker.as_deref().and_then(|asker| asker.with_tls(server));
+        if let Some(named) = self.trust.with_tls(server).cloned().or_else(before) {
+            return Err(CallError::Plain { server: server.clone(), named });
+        }
         let advice = self.trust.advice(server);
         let advice = match self.asker.as_deref().map(|asker| asker.allows(server)) {
             Some(Ok(true)) => return Ok(server),
@@ -284,6 +290,9 @@ impl Client {
                 }
                 // Who wants nothing repeated has that.
                 Next::Leader if self.options.retries > 0 && self.transport.now() < hope => {
+                    if let Some(asker) = self.asker.as_deref().filter(|_| looks == 0) {
+                        asker.waits(server);
+                    }
                     looks += 1;
                     repeat::pause(looks.min(repeat::PATIENT))
                 }
@@ -388,6 +397,6 @@ impl Client {
             body: call.body,
             timeout,
         };
-        self.transport.send(&request)
+        echo::hide(&request, call.path, self.transport.send(&request))
     }
 }

@@ -28,7 +28,7 @@ mod token;
 pub mod transit;
 mod trust;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::address::{Address, AddressError};
 pub use self::client::{Call, CallError, Client, ClientOptions, RedirectError, Repeat};
@@ -51,6 +51,17 @@ use crate::secret::{DATA_KEY_LEN, DataKey, SecretText};
 pub struct VaultKeys {
     client: Client,
     queue: Queue<Target, Result<SecretText, KeyError>>,
+    /// What gave no answer however often it was asked, and why.
+    gone: Mutex<Vec<(Gone, KeyError)>>,
+}
+
+/// What is not asked any more in this run.
+#[derive(PartialEq, Eq)]
+enum Gone {
+    /// Nobody is there, or somebody who says that the server is not.
+    Server(Address),
+    /// The server fails at this.
+    Target(Target),
 }
 
 /// Items with the same one go in one request.
@@ -68,7 +79,7 @@ impl VaultKeys {
     /// The keys that this client reaches, for those who work side by side in this crew.
     #[must_use]
     pub fn new(client: Client, crew: Arc<Crew>) -> Self {
-        Self { client, queue: Queue::new(crew) }
+        Self { client, queue: Queue::new(crew), gone: Mutex::default() }
     }
 
     /// Asks about a server that nobody has named yet.
@@ -111,7 +122,11 @@ impl VaultKeys {
             // What a fault in one item stops is looked for by halves, not by patience.
             let halved = part.len() < items.len() && target.operation == Operation::Rewrap;
             let repeat = if halved { Repeat::Unsent } else { Repeat::Freely };
-            match self.send_part(target, part, repeat) {
+            let sent = match self.gone_for(target) {
+                Some(error) => Err(Failed::Error(error)),
+                None => self.send_part(target, part, repeat),
+            };
+            match sent {
                 Ok(part) => {
                     let explained = |text: String| refusal::of_item(&self.client, target, &text);
                     results.extend(part.into_iter().map(|it| it.map_err(explained)));
@@ -139,9 +154,21 @@ impl VaultKeys {
             self.call(target, "POST", &target.path(), Some(&body), repeat).map_err(|error| {
                 let failed = refusal::of_call(&self.client, &error);
                 match error {
-                    CallError::Transport(TransportError::TooLong) => Failed::TooMuch(failed),
-                    _ => Failed::Error(failed),
+                    CallError::Transport(TransportError::TooLong) => {
+                        return Failed::TooMuch(failed);
+                    }
+                    error if error.is_nobody_there() => {
+                        self.note_gone(Gone::Server(target.server.clone()), &failed);
+                    }
+                    // One request may be more than the server can do in the time.
+                    CallError::Transport(TransportError::Timeout | TransportError::Broken(_))
+                        if repeat == Repeat::Freely =>
+                    {
+                        self.note_gone(Gone::Target(target.clone()), &failed);
+                    }
+                    _ => {}
                 }
+                Failed::Error(failed)
             })?;
         let status = answer.status;
         // Where no server of the API answers, it is a text that says most.
@@ -155,10 +182,33 @@ impl VaultKeys {
             Ok(results) => Ok(results),
             Err(error) => {
                 let why = refusal::of_answer(&self.client, target, status, &error);
-                let too_much = is_too_much(status, &error) || is_of_one(target.operation, &error);
-                Err(if too_much { Failed::TooMuch(why) } else { Failed::Error(why) })
+                if is_too_much(status, &error) || is_of_one(target.operation, &error) {
+                    return Err(Failed::TooMuch(why));
+                }
+                match status {
+                    500 if repeat == Repeat::Freely => {
+                        self.note_gone(Gone::Target(target.clone()), &why);
+                    }
+                    502..=504 => self.note_gone(Gone::Server(target.server.clone()), &why),
+                    _ => {}
+                }
+                Err(Failed::Error(why))
             }
         }
+    }
+
+    /// Why this is not asked any more.
+    fn gone_for(&self, target: &Target) -> Option<KeyError> {
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |gone: &Gone| match gone {
+            Gone::Server(server) => *server == target.server,
+            Gone::Target(gone) => gone == target,
+        };
+        gone.iter().find(|(gone, _)| is_it(gone)).map(|(_, error)| error.clone())
+    }
+
+    fn note_gone(&self, what: Gone, why: &KeyError) {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).push((what, why.clone()));
     }
 
     fn call(
@@ -302,20 +352,34 @@ impl KeyService for VaultKeys {
     }
 
     fn unwrap(&self, key: &WrappedKey) -> Option<Result<DataKey, KeyError>> {
-        let MasterKey::Vault { address, engine_path, key_name, context } = key.key() else {
-            return None;
-        };
-        // A literal block ends with a line break, which the server passes over as well.
-        let enc = key.enc().trim_end();
-        if let Some(problem) = damage(enc, context.as_deref()) {
-            return Some(Err(KeyError::Malformed { problem }));
-        }
-        let target =
-            Target::new(Operation::Decrypt, address, engine_path, key_name, context.is_some());
-        let text = SecretText::new(enc.to_owned());
-        let item = target.map(|target| (target, Item { text, context: context.clone() }));
-        self.ask(vec![item]).pop().map(|result| result.and_then(|text| unwrapped(&text)))
+        self.unwrap_all(&[key]).pop().flatten()
     }
+
+    fn unwrap_all(&self, keys: &[&WrappedKey]) -> Vec<Option<Result<DataKey, KeyError>>> {
+        let items: Vec<_> = keys.iter().map(|key| to_unwrap(key)).collect();
+        let mine: Vec<bool> = items.iter().map(Option::is_some).collect();
+        let mut results = self.ask(items.into_iter().flatten().collect()).into_iter();
+        let result = |mine: bool| {
+            let result = mine.then(|| results.next()).flatten();
+            result.map(|result| result.and_then(|text| unwrapped(&text)))
+        };
+        mine.into_iter().map(result).collect()
+    }
+}
+
+/// What is asked of the server for a wrapped key; `None`: it is none of a transit engine.
+fn to_unwrap(key: &WrappedKey) -> Option<Result<(Target, Item), KeyError>> {
+    let MasterKey::Vault { address, engine_path, key_name, context } = key.key() else {
+        return None;
+    };
+    // A literal block ends with a line break, which the server passes over as well.
+    let enc = key.enc().trim_end();
+    if let Some(problem) = damage(enc, context.as_deref()) {
+        return Some(Err(KeyError::Malformed { problem }));
+    }
+    let target = Target::new(Operation::Decrypt, address, engine_path, key_name, context.is_some());
+    let text = SecretText::new(enc.to_owned());
+    Some(target.map(|target| (target, Item { text, context: context.clone() })))
 }
 
 /// Bytes of a ciphertext or a context: six times what an RSA key of 4,096 bits makes of a data key.

@@ -22,6 +22,13 @@ pub(super) fn of_item(client: &Client, target: &Target, text: &str) -> KeyError 
     };
     let place = namespace(client, target);
     failed(match hint {
+        // The same mount and the same name, but of another team.
+        Some(hint) if !place.is_empty() && text.contains("message authentication failed") => {
+            format!(
+                "{text}{place}, which your environment names and the file does not: is it the right one? \
+             If so, {hint}"
+            )
+        }
         Some(hint) => format!("{text}{place}: {hint}"),
         None => format!("{text}{place}"),
     })
@@ -77,7 +84,7 @@ fn denied(client: &Client, target: &Target) -> String {
         Some(origin) if client.is_alive(&target.server) == Some(false) => dead(&origin),
         Some(origin) => format!(
             "the token of {origin} may have expired, or lack `update` on {}, where a key that is \
-             missing is refused as well",
+             missing is refused as well; `waxseal doctor` knows which",
             target.path()
         ),
         None if client.options().agent.is_some() => {

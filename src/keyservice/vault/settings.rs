@@ -11,7 +11,7 @@ use self::values::{go_bool, headers, host_name, limit, number};
 use super::address::Address;
 use super::client::ClientOptions;
 use super::rate::Rate;
-use super::trust::Trust;
+use super::trust::{READABLE, Trust};
 use crate::secret::SecretText;
 
 /// A setting, by its two names.
@@ -271,8 +271,18 @@ impl VaultSettings {
             let text = "no certificate is checked: whoever is on the way can read the token";
             warnings.push(format!("VAULT_SKIP_VERIFY: {text}"));
         }
-        for server in server.iter().chain(&client.agent).filter(|server| server.is_readable()) {
-            warnings.push(format!("{server}: everybody on the way can read the token"));
+        let mut plain: Vec<_> = trust.servers().iter().chain(&client.agent).collect();
+        plain.retain(|server| server.is_readable());
+        plain.sort();
+        plain.dedup();
+        for server in plain {
+            warnings.push(format!("{server}: {READABLE}"));
+        }
+        if let (Some((name, _)), Some(path)) = (find(ADDR, &variable), &server)
+            && path.to_string().ends_with("/v1")
+        {
+            warnings
+                .push(format!("{name} ends in /v1, which every request begins with: take it off"));
         }
         if let Some((name, _)) = find(WRAP_TTL, &variable) {
             warnings.push(format!("{name} is not used: wrapped answers open nothing"));

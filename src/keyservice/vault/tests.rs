@@ -1,3 +1,4 @@
+mod gone;
 mod redirects;
 mod repeats;
 
@@ -295,7 +296,7 @@ fn a_refusal_says_what_it_can_mean() {
     refuses(
         vec![says(403, r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#)],
         "permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on \
-         transit/decrypt/app, where a key that is missing is refused as well",
+         transit/decrypt/app, where a key that is missing is refused as well; `waxseal doctor` knows which",
     );
     refuses(
         vec![says(404, r#"{"errors":["no handler for route \"transit/decrypt/app\""]}"#)],

@@ -19,8 +19,10 @@ pub struct Trust {
     servers: Vec<Address>,
     /// The variable that names a server, for messages.
     named: Option<(&'static str, Named)>,
-    /// A list was given.
-    listed: bool,
+    /// The list, as it was given.
+    list: String,
+    /// Who asks takes us for sops.
+    as_sops: bool,
 }
 
 /// What the variable for the server's address holds.
@@ -34,6 +36,9 @@ enum Named {
 /// The variable of the list.
 const LIST: &str = "SOPS_HC_VAULT_ALLOWLIST";
 
+/// Of an address that [`Address::is_readable`].
+pub(super) const READABLE: &str = "it has no TLS: everybody on the way can read the token";
+
 /// Who may know more than the environment does: what the user said before, or says now.
 pub trait Asker: Send + Sync {
     /// Whether a token may be sent to a server that only a file, or its rule, names.
@@ -42,6 +47,14 @@ pub trait Asker: Send + Sync {
     ///
     /// If it cannot be read what the user said before, and there is nobody to ask.
     fn allows(&self, server: &Address) -> Result<bool, String>;
+
+    /// As [`Trust::with_tls`], of what the user said before.
+    fn with_tls(&self, _server: &Address) -> Option<Address> {
+        None
+    }
+
+    /// A call waits, for minutes maybe, until a server of the cluster leads.
+    fn waits(&self, _server: &Address) {}
 }
 
 /// An entry of the list of allowed servers is no address.
@@ -91,20 +104,54 @@ impl Trust {
         self
     }
 
+    /// The same, told to somebody who called the program `sops`, to which no list means `all`.
+    #[must_use]
+    pub fn as_sops(self) -> Self {
+        Self { as_sops: true, ..self }
+    }
+
     /// What the user can do so that a token may be sent to this server.
     #[must_use]
     pub fn advice(&self, server: &Address) -> String {
-        let add = if self.listed { "add it to" } else { "if both are yours: export" };
-        let value = if self.listed { String::new() } else { format!("={server}") };
-        match &self.named {
+        let (given, comma) = (&self.list, if self.list.is_empty() { "" } else { "," });
+        let advice = match &self.named {
             Some((variable, Named::Nothing)) => {
-                format!("{variable} is set to nothing, which hides VAULT_ADDR: unset it")
+                return format!("{variable} is set to nothing, which hides VAULT_ADDR: unset it");
+            }
+            Some((variable, Named::Server(named))) if named.path_from(server).is_some() => {
+                let path = named.path_from(server).unwrap_or_default();
+                return format!(
+                    "{variable} names {named}, but scheme, host and port are enough: take `{path}` off"
+                );
+            }
+            _ if self.as_sops => format!(
+                "sops would have sent it, since no list means `all` there; here only what you named \
+                 counts; if it is yours: export {LIST}={given}{comma}{server}"
+            ),
+            Some((variable, Named::Server(named))) if given.is_empty() => {
+                format!("{variable} names {named}; if both are yours: export {LIST}={server}")
             }
             Some((variable, Named::Server(named))) => {
-                format!("{variable} names {named}; {add} {LIST}{value}")
+                format!("{variable} names {named}; add it to {LIST}")
             }
             None => format!("if it is yours: export VAULT_ADDR={server}"),
-        }
+        };
+        if server.is_readable() { format!("{advice}; {READABLE}") } else { advice }
+    }
+
+    /// A server of the user's with TLS, of whose host this is the address without it. That is no other server,
+    /// and no token goes there unless it is named itself.
+    #[must_use]
+    pub fn with_tls(&self, server: &Address) -> Option<&Address> {
+        let host = server.host().filter(|_| server.is_readable())?;
+        let is_it = |it: &&Address| it.is_secure() && it.host().as_ref() == Some(&host);
+        self.servers.iter().find(is_it)
+    }
+
+    /// The servers that were named one by one.
+    #[must_use]
+    pub fn servers(&self) -> &[Address] {
+        &self.servers
     }
 
     /// Those of a comma list too: addresses, or `all` or `none` alone, as SOPS has it. An entry allows
@@ -114,7 +161,7 @@ impl Trust {
     ///
     /// If an entry is empty or no address.
     pub fn with_list(mut self, list: &str) -> Result<Self, TrustError> {
-        self.listed = !list.is_empty();
+        list.clone_into(&mut self.list);
         match list {
             "" => {}
             "all" => self.all = true,
@@ -216,11 +263,53 @@ mod tests {
             advice(near.with_list("https://other").expect("valid")),
             "VAULT_ADDR names http://vault.example; add it to SOPS_HC_VAULT_ALLOWLIST"
         );
+        let sops = Trust::new().as_sops();
+        assert_eq!(
+            advice(sops.clone()),
+            "sops would have sent it, since no list means `all` there; here only what you named counts; \
+             if it is yours: export SOPS_HC_VAULT_ALLOWLIST=https://vault.example"
+        );
+        let sops = advice(sops.with_list("https://a").expect("valid"));
+        assert!(sops.ends_with("ALLOWLIST=https://a,https://vault.example"), "{sops}");
+        let path = Trust::new().with_named("VAULT_ADDR", address("https://vault.example/v1/"));
+        assert_eq!(
+            advice(path.clone()),
+            "VAULT_ADDR names https://vault.example/v1, but scheme, host and port are enough: take `/v1` off"
+        );
+        let other = path.advice(&address("https://vault.exampl"));
+        assert!(other.contains("if both are yours"), "{other}");
         assert_eq!(Trust::new().with_list("https://a,,"), Err(TrustError::Empty { position: 2 }));
         let error = Trust::new().with_list("https://a,vault").expect_err("no address");
         assert_eq!(
             error.to_string(),
             "entry 2: an address begins with https://, http:// or unix://"
         );
+    }
+    #[test]
+    fn an_address_without_tls_is_none_of_a_host_that_is_named_with_it() {
+        let trust = Trust::new()
+            .with_named("VAULT_ADDR", address("https://vault.example:8200"))
+            .with_list("https://[2001:db8::1],http://plain.example,https://localhost")
+            .expect("valid");
+        for (server, named) in [
+            ("http://VAULT.example:8200", Some("https://vault.example:8200")),
+            ("http://vault.example", Some("https://vault.example:8200")),
+            ("http://[2001:db8:0::1]:8200", Some("https://[2001:db8::1]")),
+            ("https://vault.example", None),
+            ("http://vault.example.evil:8200", None),
+            ("http://plain.example:8200", None),
+            // Nobody is on the way.
+            ("http://localhost", None),
+        ] {
+            let found = trust.with_tls(&address(server)).map(ToString::to_string);
+            assert_eq!(found.as_deref(), named, "{server}");
+        }
+        let advice = trust.advice(&address("http://other.example"));
+        assert!(
+            advice.ends_with("; it has no TLS: everybody on the way can read the token"),
+            "{advice}"
+        );
+        let advice = trust.advice(&address("http://127.0.0.1:8200"));
+        assert!(!advice.contains("no TLS"), "{advice}");
     }
 }

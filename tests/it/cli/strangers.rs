@@ -105,3 +105,74 @@ fn a_terminal_is_told_what_weakens_the_connection() {
     assert_eq!(request.header("x-team"), Some("blue"));
     assert_eq!(request.header("x-vault-wrap-ttl"), None);
 }
+
+/// A file that somebody else wrote, which names these servers, in this order.
+fn naming(bao: &Bao, servers: &[&str]) -> Sandbox {
+    let user = stranger(bao, bao.address());
+    let sealed = user.read("a.yaml");
+    let start = sealed.find("        - created_at").expect("an entry");
+    let end = sealed.find("    lastmodified").expect("behind the entries");
+    let entries = servers.iter().map(|it| sealed[start..end].replace(bao.address(), it));
+    let entries: String = entries.collect();
+    user.write("a.yaml", &format!("{}{entries}{}", &sealed[..start], &sealed[end..]));
+    user
+}
+
+#[test]
+fn nobody_is_asked_for_a_host_without_tls_that_he_names_with_it() {
+    let Some(bao) = Bao::start() else { return };
+    let plain = "http://vault.corp.invalid:8200";
+    let user = naming(bao, &[plain]).with("VAULT_ADDR", "https://vault.corp.invalid:8200");
+    let (shown, code) = end(user.at_terminal("decrypt a.yaml"));
+    assert!(!shown.contains("[y/N]") && !shown.contains("export "), "{shown}");
+    assert!(shown.contains("only the scheme differs"), "{shown}");
+    assert_eq!(code, 128);
+    // A yes that was said before is such a name as well.
+    let folder = user.home().join(".config/waxseal");
+    std::fs::create_dir_all(&folder).expect("made");
+    std::fs::write(folder.join("vault-servers"), "https://vault.corp.invalid\n").expect("written");
+    let user = user.with("VAULT_ADDR", "");
+    let (shown, code) = end(user.at_terminal("decrypt a.yaml"));
+    assert!(!shown.contains("[y/N]") && !shown.contains("export "), "{shown}");
+    assert!(shown.contains("you name its host with TLS"), "{shown}");
+    assert_eq!(code, 128);
+    // Who names that address himself has been told, and is believed.
+    let user = user.with("SOPS_HC_VAULT_ALLOWLIST", plain);
+    let (shown, _) = end(user.at_terminal("decrypt a.yaml"));
+    let told = format!("note: {plain}: it has no TLS: everybody on the way can read the token");
+    assert!(shown.contains(&told) && !shown.contains("gets no token"), "{shown}");
+}
+
+#[test]
+fn a_question_about_a_server_without_tls_says_who_can_read_the_token() {
+    let Some(bao) = Bao::start() else { return };
+    let user = naming(bao, &["http://vault.corp.invalid:8200"]);
+    let mut session = user.at_terminal("decrypt a.yaml");
+    let shown = session.exp_string(QUESTION).expect("the question");
+    assert!(shown.contains("It has no TLS: everybody on the way can read the token"), "{shown}");
+    session.send_line("n").expect("answered");
+    let (shown, code) = end(session);
+    let flat = shown.replace("\r\n      | ", " ");
+    assert!(flat.contains("; it has no TLS: everybody on the way can read the token"), "{shown}");
+    assert_eq!(code, 128);
+}
+
+#[test]
+fn who_has_said_no_twice_is_asked_no_more() {
+    let Some(bao) = Bao::start() else { return };
+    let evil = |at: usize| format!("https://v{at}.invalid");
+    let evil: Vec<String> = (0..6).map(evil).collect();
+    let user = naming(bao, &evil.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut session = user.at_terminal("decrypt a.yaml");
+    for _ in 0..2 {
+        session.exp_string(QUESTION).expect("the question");
+        session.send_line("n").expect("answered");
+    }
+    let (shown, code) = end(session);
+    assert!(!shown.contains(QUESTION), "{shown}");
+    assert!(shown.contains("note: no other server is asked about in this run"), "{shown}");
+    for server in &evil {
+        assert!(shown.contains(server), "{shown}");
+    }
+    assert_eq!(code, 128);
+}

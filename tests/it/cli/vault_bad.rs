@@ -94,7 +94,7 @@ fn a_token_that_ends_in_the_middle_of_a_run_changes_no_file() {
     let masks = masks.each_ref().map(|(from, to)| (from.as_str(), to.as_str()));
     expect![[r#"
         error: a.yaml: cannot wrap the data key
-          SERVER/v1/MOUNT/keys/a: permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/encrypt/a, where a key that is missing is refused as well
+          SERVER/v1/MOUNT/keys/a: permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/encrypt/a, where a key that is missing is refused as well; `waxseal doctor` knows which
     "#]].assert_eq(&told(&sandbox, &said.stderr, &masks));
     assert_eq!((sandbox.read("a.yaml"), asked.load(Ordering::SeqCst)), (sealed, 2));
 }
@@ -397,7 +397,7 @@ fn places_that_hold_no_token_are_named() {
     expect![[r#"
         no file
         error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  permission denied (403): there is no token: DIR/home/token holds none
+          SERVER/v1/MOUNT/keys/a  permission denied (403): there is no token: DIR/home/token does not exist
 
         a folder
         error: a.yaml: cannot recover the data key
@@ -425,7 +425,7 @@ fn places_that_hold_no_token_are_named() {
 
         another's token
         error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  permission denied (403): the token of DIR/home/token may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well
+          SERVER/v1/MOUNT/keys/a  permission denied (403): the token of DIR/home/token may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well; `waxseal doctor` knows which
 
     "#]].assert_eq(&said);
 }
@@ -464,16 +464,16 @@ fn each_meaning_of_a_refusal_is_named() {
     tell(
         &sandbox,
         &expect![[r#"
-        error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well
-    "#]],
+            error: a.yaml: cannot recover the data key
+              SERVER/v1/MOUNT/keys/a  permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well; `waxseal doctor` knows which
+        "#]],
     );
     bao.ask("POST", "auth/token/revoke", Some(json!({ "token": nothing })));
     tell(
         &sandbox,
         &expect![[r#"
-        error: a.yaml: cannot recover the data key
-          SERVER/v1/MOUNT/keys/a  permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well
-    "#]],
+            error: a.yaml: cannot recover the data key
+              SERVER/v1/MOUNT/keys/a  permission denied (403): the token of VAULT_TOKEN may have expired, or lack `update` on MOUNT/decrypt/a, where a key that is missing is refused as well; `waxseal doctor` knows which
+        "#]],
     );
 }

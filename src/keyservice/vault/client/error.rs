@@ -18,6 +18,18 @@ pub enum CallError {
         /// What the user can do.
         advice: String,
     },
+    /// The user named the host with TLS.
+    #[error(
+        "{server} gets no token: {}, and over http everybody on the way can read it and answer in the \
+         server's place; the file or its rule has to say {named}",
+        differs(server, named)
+    )]
+    Plain {
+        /// What the file names.
+        server: Address,
+        /// What the user named.
+        named: Address,
+    },
     /// The user forbade every server, those that he named too.
     #[error(
         "{server} gets no token: SOPS_HC_VAULT_ALLOWLIST is `none`, which forbids every server"
@@ -51,7 +63,19 @@ impl CallError {
             Self::Redirect { problem, .. } => {
                 matches!(problem, RedirectError::Again | RedirectError::Unreachable(_))
             }
-            Self::NotTrusted { .. } | Self::Forbidden { .. } | Self::Token(_) => false,
+            Self::NotTrusted { .. }
+            | Self::Plain { .. }
+            | Self::Forbidden { .. }
+            | Self::Token(_) => false,
         }
+    }
+}
+
+fn differs(server: &Address, named: &Address) -> String {
+    let rest = |it: &Address| it.to_string().split_once("://").map(|(_, rest)| rest.to_owned());
+    if rest(server) == rest(named) {
+        format!("you name {named}, only the scheme differs")
+    } else {
+        format!("you name its host with TLS, as {named}")
     }
 }

@@ -68,8 +68,7 @@ pub(super) fn target(
     if !(if login { trust.names(&to) } else { trust.allows(&to) }) {
         return Err(refused(to.to_string(), RedirectError::NotTrusted));
     }
-    let is_secure = |it: &Address| it.to_string().starts_with("https://");
-    if is_secure(server) && !is_secure(&to) {
+    if server.is_secure() && !to.is_secure() {
         return Err(refused(to.to_string(), RedirectError::Readable));
     }
     let next = to.url(&format!("/v1/{}", call.path));
