@@ -105,7 +105,7 @@ fn a_token_is_found_in_the_file_that_is_named() {
         // One that is not there is no reason to take the usual one.
         let sandbox = sandbox.with(&name, "missing");
         let said = flat(&sandbox.run(&["decrypt", "a.yaml"]).fails(128));
-        assert!(said.contains("missing holds none"), "{name}: {said}");
+        assert!(said.contains("missing does not exist"), "{name}: {said}");
         let sent =
             site.server.requests().last().expect("one").header("x-vault-token").map(str::to_owned);
         assert_ne!(sent.as_deref(), Some("s.usual"), "{name}");
