@@ -6,8 +6,9 @@
 //! is left who could add to it.
 //!
 //! Invariants: a place is given back before its worker waits for anybody; whoever waits is asked again
-//! after every change, so that nobody waits for a worker that waits itself; who was told of something and
-//! has not looked yet counts as one that computes: it may be about to.
+//! when he is told to, and whenever nobody is left who computes, so that nobody waits for a worker that waits
+//! itself; who was told of something and has not looked yet counts as one that computes: it may be about to.
+//! Nothing else wakes those who wait: there are hundreds of them.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +16,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 #[derive(Default)]
 pub struct Crew {
     state: Mutex<State>,
-    changed: Condvar,
+    /// A place may be free, or no item left.
+    placed: Condvar,
+    /// Whoever waits is to look.
+    look: Condvar,
 }
 
 #[derive(Default)]
@@ -46,35 +50,36 @@ pub enum Others {
 }
 
 impl Crew {
-    /// Gives up the place of this worker until `ready` gives something; it is asked at once, and again
-    /// after every change.
+    /// Gives up the place of this worker until `ready` gives something; it is asked at once, when somebody
+    /// tells, and when all wait.
     pub fn wait<R>(&self, mut ready: impl FnMut(Others) -> Option<R>) -> R {
         let mut state = self.lock();
         let worker = state.leave();
         state.waiting += 1;
-        self.changed.notify_all();
-        let mut heard = state.told;
+        self.placed.notify_all();
+        let (mut heard, mut is_change) = (state.told, true);
         loop {
             if heard != state.told {
                 heard = state.told;
                 state.unsettled -= 1;
-                if state.unsettled == 0 {
-                    self.changed.notify_all();
-                }
+                is_change = true;
             }
             if let Some(result) = ready(state.others()) {
                 state.working += worker;
                 state.waiting -= 1;
                 return result;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            // This was the last one, and has nothing to do: another one has.
+            if std::mem::take(&mut is_change) {
+                self.look_if_all_wait(&state);
+            }
+            state = self.look.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Does something for which this worker may have to wait for another one.
     pub fn aside<R>(&self, work: impl FnOnce() -> R) -> R {
-        let worker = self.lock().leave();
-        self.changed.notify_all();
+        let worker = self.give_up();
         let result = work();
         self.lock().working += worker;
         result
@@ -86,7 +91,7 @@ impl Crew {
         state.told += 1;
         state.unsettled = state.waiting;
         drop(state);
-        self.changed.notify_all();
+        self.look.notify_all();
     }
 
     /// Begins a run over so many items.
@@ -108,7 +113,7 @@ impl Crew {
                 state.working += 1;
                 return true;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.placed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -125,14 +130,29 @@ impl Crew {
 
     /// A worker goes.
     pub fn leave(&self) {
-        self.lock().leave();
-        self.changed.notify_all();
+        self.give_up();
     }
 
     /// There are no more threads to be had: those who wait need not wait for items that are left.
     pub fn short_of_threads(&self) {
-        self.lock().short = true;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.short = true;
+        self.look_if_all_wait(&state);
+    }
+
+    /// Gives a place back.
+    fn give_up(&self) -> usize {
+        let mut state = self.lock();
+        let worker = state.leave();
+        self.placed.notify_all();
+        self.look_if_all_wait(&state);
+        worker
+    }
+
+    fn look_if_all_wait(&self, state: &State) {
+        if state.others() == Others::Waiting {
+            self.look.notify_all();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
