@@ -2,7 +2,7 @@
 //!
 //! Invariants: a file is replaced whole and is its owner's alone, whoever could write beside it; nothing of
 //! another user is written to; a token goes to a helper over its standard input, never as a word; no helper is
-//! waited for longer than [`PATIENCE`].
+//! waited for longer than half a minute.
 
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
