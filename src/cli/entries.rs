@@ -7,8 +7,12 @@ use std::sync::Arc;
 
 use super::context::Ctx;
 use crate::file::{EncryptedFile, Fit};
+#[cfg(feature = "vault")]
+use crate::keys::MasterKey;
 use crate::keys::{KeyGroup, WrappedKey};
 use crate::keyservice::RecoverError;
+#[cfg(feature = "vault")]
+use crate::keyservice::vault::Address;
 use crate::secret::DataKey;
 use crate::shown::Show;
 
@@ -58,10 +62,27 @@ pub(crate) fn lying<'k>(
     data_key: &DataKey,
     entries: impl Iterator<Item = &'k WrappedKey>,
 ) -> Vec<WrappedKey> {
-    let lies = |key: &&WrappedKey| {
-        given(ctx, key).is_ok_and(|it| it.expose_secret() != data_key.expose_secret())
+    let entries: Vec<_> = entries.filter(|key| is_named(ctx, key)).collect();
+    let given = ctx.keyring().each(&entries);
+    let lies = |(key, given): (&'k WrappedKey, Result<Arc<DataKey>, _>)| {
+        let other = given.is_ok_and(|it| it.expose_secret() != data_key.expose_secret());
+        other.then(|| key.clone())
     };
-    entries.filter(lies).cloned().collect()
+    entries.into_iter().zip(given).filter_map(lies).collect()
+}
+
+/// Whether an entry can be tried without a question: whom only the file names is not asked for a check.
+#[cfg(feature = "vault")]
+fn is_named(ctx: &Ctx, key: &WrappedKey) -> bool {
+    let MasterKey::Vault { address, .. } = key.key() else { return true };
+    let server = Address::of_file(address);
+    let client = ctx.vault().client();
+    server.is_ok_and(|server| client.is_ok_and(|client| client.is_named(&server)))
+}
+
+#[cfg(not(feature = "vault"))]
+fn is_named(_: &Ctx, _: &WrappedKey) -> bool {
+    true
 }
 
 /// What one entry gives.

@@ -229,9 +229,9 @@ const CONFIGURATION: &str =
 pub(crate) const EMPTY: &str = "the file is empty: a shell that sends output into the file that is read \
                                 empties it first; --in-place replaces it";
 
-/// Of a file of which neither the values nor the MAC open.
-const OTHER_KEY: &str = "nothing in it opens: the wrapped key may be that of another file; `waxseal verify --keys` \
-                         tries every entry, and `enc` of earlier versions is in the history";
+/// Of a file of which neither a value nor the MAC opens.
+const OTHER_KEY: &str = "its MAC does not open either: the wrapped key may be that of another file, or both were changed; \
+                         `waxseal verify --keys` tells, and earlier versions are in the history";
 
 /// What to do about a conflict.
 const UNMERGED: &str = "a merge left its marks in the file: settle it, `mac` and `lastmodified` from \

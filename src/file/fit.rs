@@ -6,7 +6,7 @@
 
 use super::encrypted::EncryptedFile;
 use super::error::FileError;
-use super::open::{Verify, open};
+use super::open::{Verify, open, opens_a_value};
 use super::seal::FileKeys;
 use crate::crypto::encrypted_value;
 use crate::secret::DataKey;
@@ -29,7 +29,11 @@ impl EncryptedFile {
         let keys = FileKeys::new(data_key);
         match open(self, &keys, Verify::Yes) {
             Ok(_) => Fit::Opens,
-            Err(FileError::Open { .. }) if !self.opens_mac(&keys) => Fit::Another,
+            Err(FileError::Open { .. })
+                if !self.opens_mac(&keys) && !opens_a_value(self, &keys) =>
+            {
+                Fit::Another
+            }
             Err(error) => Fit::Damaged(error),
         }
     }

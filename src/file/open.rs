@@ -168,6 +168,23 @@ pub(crate) fn open(
     Ok(OpenedFile { values, notes, outcome, list_comments, nonce, mac, plain })
 }
 
+/// Whether any value of a file opens under this key. Nothing of it is kept.
+pub(super) fn opens_a_value(file: &EncryptedFile, keys: &FileKeys) -> bool {
+    let (doc, policy) = (&file.doc, file.metadata.policy());
+    let source = Source { doc, policy, skip: Some(&file.skip) };
+    let opens = |found: &Found<'_>, plain: &mut Vec<u8>| {
+        found.holds_secret() && matches!(open_leaf(doc, found, keys, plain), Ok(Some(_)))
+    };
+    let mut any = false;
+    let walked = stream(source, opens, |_, opened: bool, _| {
+        any |= opened;
+        Ok(())
+    });
+    // Of a text that cannot be walked to its end, what was met before counts.
+    drop(walked);
+    any
+}
+
 /// Opens the token of a leaf and appends it to `plain`; `None` for a comment that is none or does not
 /// open. Also whether it was sealed under the path of a level above.
 fn open_leaf(

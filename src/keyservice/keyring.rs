@@ -184,27 +184,39 @@ impl Keyring {
         rest: impl Iterator<Item = &'k WrappedKey>,
     ) -> Result<Arc<DataKey>, Vec<KeyError>> {
         let unwrapped = self.known(key);
-        let find_out = || {
-            let rest: Vec<_> = rest.map(|key| (key, self.known(key))).collect();
-            let rest: Vec<_> = rest.iter().filter(|(_, it)| it.is_for_us()).collect();
-            let mut keys = vec![key];
-            keys.extend(rest.iter().map(|(key, _)| *key));
-            let mut results = self.unwrap_all(&keys).into_iter();
-            let first = results.next().expect("one for each key");
-            for ((_, unwrapped), result) in rest.into_iter().zip(results) {
-                // Another thread may have been faster.
-                let _ = unwrapped.result.set(result);
-            }
-            first
-        };
-        let result = match unwrapped.result.get() {
+        if unwrapped.is_for_us() {
+            self.find_out(std::iter::once(key).chain(rest.filter(|it| self.known(it).is_for_us())));
+        }
+        self.found(&unwrapped).clone()
+    }
+
+    /// What each wrapped key gives; what is not known yet is asked for together.
+    pub fn each(&self, keys: &[&WrappedKey]) -> Vec<Result<Arc<DataKey>, Vec<KeyError>>> {
+        let known: Vec<_> = keys.iter().map(|key| self.known(key)).collect();
+        let mine = keys.iter().zip(&known).filter(|(_, it)| it.is_for_us());
+        self.find_out(mine.map(|(key, _)| *key));
+        known.iter().map(|unwrapped| self.found(unwrapped).clone()).collect()
+    }
+
+    /// What was found out, here or by another worker, who is waited for.
+    fn found<'u>(&self, unwrapped: &'u Unwrapped) -> &'u Result<Arc<DataKey>, Vec<KeyError>> {
+        match unwrapped.result.get() {
             Some(result) => result,
-            None if unwrapped.asked.swap(true, Ordering::Relaxed) => {
-                self.crew.aside(|| unwrapped.result.get_or_init(find_out))
-            }
-            None => unwrapped.result.get_or_init(find_out),
-        };
-        result.clone()
+            None => self.crew.aside(|| unwrapped.result.wait()),
+        }
+    }
+
+    /// Finds out what these keys give, of which each is ours to ask for.
+    fn find_out<'k>(&self, keys: impl Iterator<Item = &'k WrappedKey>) {
+        let keys: Vec<_> = keys.collect();
+        if keys.is_empty() {
+            return;
+        }
+        let asking = Asking(keys.iter().map(|key| self.known(key)).collect());
+        for (unwrapped, result) in asking.0.iter().zip(self.unwrap_all(&keys)) {
+            // Nobody else sets it.
+            let _ = unwrapped.result.set(result);
+        }
     }
 
     fn known(&self, key: &WrappedKey) -> Arc<Unwrapped> {
@@ -235,6 +247,18 @@ impl Keyring {
             }
         }
         unwrapped
+    }
+}
+
+/// Keys that are asked for. However that ends, whoever waits for them gets a result.
+struct Asking(Vec<Arc<Unwrapped>>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        for unwrapped in &self.0 {
+            // There is one already, unless the work was broken off.
+            let _ = unwrapped.result.set(Err(Vec::new()));
+        }
     }
 }
 

@@ -130,6 +130,12 @@ impl Client {
         self.tokens.absent()
     }
 
+    /// Whether the user named a server, or the Agent that stands in for it, so that nobody has to be asked.
+    #[must_use]
+    pub fn is_named(&self, server: &Address) -> bool {
+        self.trust.allows(self.options.agent.as_ref().unwrap_or(server))
+    }
+
     /// How calls are made.
     #[must_use]
     pub fn options(&self) -> &ClientOptions {

@@ -225,3 +225,24 @@ fn doctor_names_a_merge_that_is_not_settled() {
     let problem = format!("a.yaml: line {line}: a mark of a merge conflict (<<<<<<<)");
     assert_eq!((code, &report["problems"]), (Some(1), &json!([problem])));
 }
+
+#[test]
+fn a_key_that_opens_a_value_is_no_liar_whatever_else_was_changed() {
+    let sandbox = Sandbox::new();
+    sandbox.sealed("a.yaml", "a: one\nb: two\n");
+    // As a bad merge leaves it: a value and the MAC are both wrong.
+    let sealed = sandbox.read("a.yaml");
+    let flipped = |text: &str, at: usize| {
+        let other = if &text[at..=at] == "A" { "B" } else { "A" };
+        format!("{}{other}{}", &text[..at], &text[at + 1..])
+    };
+    let value = sealed.find("data:").expect("a value") + 5;
+    let mac = sealed.rfind("data:").expect("the MAC") + 5;
+    sandbox.write("a.yaml", &flipped(&flipped(&sealed, value), mac));
+    let run = sandbox.run(&["verify", "--keys", "a.yaml"]);
+    assert!(run.code != Some(0) && !run.stdout.contains("another key"), "{}", run.stdout);
+    let (code, report) = doctor(&sandbox, &["a.yaml"]);
+    let problems = report["problems"].to_string();
+    assert!(code == Some(1) && !problems.contains("something else"), "{problems}");
+    sandbox.run(&["decrypt", "a.yaml"]).fails(25);
+}
