@@ -20,7 +20,7 @@ use super::sealing::vault_keys;
 use super::tree;
 use crate::document::Format;
 use crate::file::EncryptedFile;
-use crate::keys::{MasterKey, WrappedKey};
+use crate::keys::{KeyKind, MasterKey, WrappedKey};
 use crate::keyservice::KeyError;
 use crate::keyservice::vault::Versions;
 use crate::keyservice::vault::transit::version;
@@ -95,26 +95,15 @@ impl Wanted {
         let input = Input::file(path, None, self.input_type, exit::NO_FILE)?;
         let file = open::parse(input)?;
         let rule = ctx.rules()?.find(&ctx.absolute(path))?.rule();
-        let named = rule.map_or(Vec::new(), |rule| rule.groups.concat());
-        let key = |entry: &WrappedKey| with_context(entry.key(), &named);
-        let wrapped = file.vault_keys().filter(|entry| self.has(entry.key()));
-        let wrapped = wrapped.map(|entry| (key(entry), entry.clone())).collect();
+        let groups = open::with_contexts(file.metadata().groups(), rule.as_ref());
+        let asked = groups.iter().flat_map(|group| group.of_kind(KeyKind::Vault));
+        let wrapped = asked.zip(file.vault_keys()).filter(|(_, entry)| self.has(entry.key()));
+        let wrapped = wrapped.map(|(asked, entry)| (asked.key().clone(), entry.clone())).collect();
         Ok((file, wrapped))
     }
 
     fn has(&self, key: &MasterKey) -> bool {
         self.only.is_empty() || self.only.iter().any(|it| shown(it) == shown(key))
-    }
-}
-
-/// The key with the context of its rule where the file names none: sops drops it.
-fn with_context(key: &MasterKey, named: &[MasterKey]) -> MasterKey {
-    match key {
-        MasterKey::Vault { context: None, .. } => {
-            let same = |it: &&MasterKey| it.kind() == key.kind() && shown(it) == shown(key);
-            named.iter().find(same).unwrap_or(key).clone()
-        }
-        key => key.clone(),
     }
 }
 
